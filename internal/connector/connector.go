@@ -92,6 +92,28 @@ type Connector interface {
 	// Call performs the tool. After a write the reply holds the written records as read back.
 	// Failures carry *Error; where a write may or may not have happened, its Unknown is set.
 	Call(ctx context.Context, s Session, tool string, args json.RawMessage) (Reply, error)
+	// Finder says how people and fields are looked up here.
+	Finder() Finder
+}
+
+// Finder turns names into the reads that find people, and references into the reads that fetch their
+// values again. It is pure: the gateway makes the calls, since every call goes through it.
+type Finder interface {
+	// PersonObjects are the objects whose records are people: "Contact", "User".
+	PersonObjects() []string
+	// FindPeople gives reads that find the people whose full name, e-mail address or phone number is one of the
+	// spans, letters' case aside. Their fields are those that a person is recognised by (name, first and last
+	// name, e-mail, phones). No spans, no reads.
+	FindPeople(spans []string) []Lookup
+	// ReadFields gives reads that fetch the fields named by the references; each record comes back with its
+	// ID, so that values can be matched with references.
+	ReadFields(refs []steward.Ref) []Lookup
+}
+
+// Lookup is a read that a Finder asks for: a tool and its arguments, which hold real values.
+type Lookup struct {
+	Tool string
+	Args json.RawMessage
 }
 
 // Set holds a connector for each kind of system: {"salesforce": …}.
