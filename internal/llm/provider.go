@@ -1,0 +1,87 @@
+package llm
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stewardhq/steward"
+)
+
+// RulesProvider and RulesModel name the model that is built in and needs no network.
+const (
+	RulesProvider = "rules"
+	RulesModel    = "rules-1"
+)
+
+// Provider is a party that runs models.
+type Provider struct {
+	Name        string       // "rules", "anthropic": what a workspace chooses by
+	Kind        string       // which implementation speaks to it: "rules", "anthropic"
+	Models      []string     // exact ids; no aliases, since what they mean changes unseen
+	Endpoint    string       // "https://api.anthropic.com"; empty for a local one
+	Regions     []string     // where it can process, in its own words: "eu", "us"
+	Local       bool         // runs inside this process: nothing leaves, so no arrangement is needed
+	Arrangement *Arrangement // nil: none is registered
+}
+
+// Arrangement is the contract under which a provider may be sent anything at all.
+type Arrangement struct {
+	ID             string    // the contract's own number
+	Scope          string    // what it covers, in a sentence: "zero retention, no training, messages API"
+	From           time.Time // first moment it holds
+	To             time.Time // first moment it no longer holds
+	EvidenceSHA256 string    // SHA-256 of the document on file, 64 hexadecimal digits
+	Regions        []string  // regions it covers
+}
+
+// Register lists the providers of an installation. The zero Register allows none.
+type Register struct {
+	Providers []Provider
+}
+
+// Local is the register of an installation that has arranged nothing: the built-in rules alone.
+func Local() Register {
+	return Register{Providers: []Provider{{
+		Name: RulesProvider, Kind: RulesProvider, Models: []string{RulesModel}, Local: true,
+	}}}
+}
+
+// Allow says whether a model of a provider may be called now, in the region given. A refusal is of
+// kind Denied and says what would have to be registered. A local provider has no region.
+func (r Register) Allow(provider, model, region string, now time.Time) error {
+	i := slices.IndexFunc(r.Providers, func(p Provider) bool { return p.Name == provider })
+	if i < 0 {
+		return steward.Errorf(steward.Denied, "no model provider %q is registered; register it with its arrangement, or choose %q", provider, RulesProvider)
+	}
+	p := r.Providers[i]
+	if strings.HasSuffix(model, "latest") {
+		return steward.Errorf(steward.Denied, "%q is an alias whose meaning changes; choose an exact model of %s: %s", model, p.Name, strings.Join(p.Models, ", "))
+	}
+	if !slices.Contains(p.Models, model) {
+		return steward.Errorf(steward.Denied, "%s has no registered model %q; choose one of: %s", p.Name, model, strings.Join(p.Models, ", "))
+	}
+	if p.Local {
+		return nil
+	}
+	a := p.Arrangement
+	switch {
+	case a == nil:
+		return steward.Errorf(steward.Denied, "%s may not be used without an arrangement; register the contract that covers it", p.Name)
+	case a.ID == "" || a.Scope == "" || !isSHA256(a.EvidenceSHA256):
+		return steward.Errorf(steward.Denied, "the arrangement with %s is incomplete; register its number, its scope and the SHA-256 of the document", p.Name)
+	case !slices.Contains(p.Regions, region):
+		return steward.Errorf(steward.Denied, "%s doesn't process in region %q; choose one of: %s", p.Name, region, strings.Join(p.Regions, ", "))
+	case !slices.Contains(a.Regions, region):
+		return steward.Errorf(steward.Denied, "arrangement %s with %s doesn't cover region %q; choose one of: %s", a.ID, p.Name, region, strings.Join(a.Regions, ", "))
+	case now.Before(a.From):
+		return steward.Errorf(steward.Denied, "arrangement %s with %s begins on %s; wait until then", a.ID, p.Name, a.From.UTC().Format(time.DateOnly))
+	case !now.Before(a.To):
+		return steward.Errorf(steward.Denied, "arrangement %s with %s ended on %s; register its renewal", a.ID, p.Name, a.To.UTC().Format(time.DateOnly))
+	}
+	return nil
+}
+
+func isSHA256(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
