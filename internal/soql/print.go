@@ -118,7 +118,7 @@ func (l *Literal) String() string {
 	case bool:
 		return strings.ToUpper(strconv.FormatBool(v))
 	case float64:
-		return number(v)
+		return formatNumber(v)
 	case string:
 		return Quote(v)
 	case Pattern:
@@ -130,12 +130,12 @@ func (l *Literal) String() string {
 	case DateLiteral:
 		return v.String()
 	case Money:
-		return v.Currency + number(v.Amount)
+		return v.Currency + formatNumber(v.Amount)
 	}
 	return "NULL"
 }
 
-func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+func formatNumber(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 func selectionText(s Selection) string {
 	switch s := s.(type) {
