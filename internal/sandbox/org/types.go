@@ -130,7 +130,7 @@ type Org struct {
 	Today    time.Time // midnight UTC of the day the org believes in
 	Objects  []Object
 	Profiles []Profile
-	Rows     map[string][]Row // by object name, in order of creation
+	Rows     map[string][]Row // by object name, in order of their ids
 
 	seed     uint64
 	counters map[string]uint64
