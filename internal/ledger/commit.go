@@ -1,0 +1,218 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/transparency-dev/merkle/compact"
+	"github.com/transparency-dev/merkle/rfc6962"
+
+	"github.com/stewardhq/steward"
+)
+
+// How much may wait, and how much goes into one commit.
+const (
+	queued     = 4096    // entries; then callers wait for room
+	batchRows  = 1024    // entries
+	batchBytes = 8 << 20 // more or less
+	keptHeads  = 1 << 16 // workspaces
+	attempts   = 5       // at a head that others move too
+)
+
+// request is an entry on its way to the committer. Its fields below done belong to the committer until
+// done is closed.
+type request struct {
+	workspace steward.WorkspaceID
+	rest      []byte // the encoded header without number and time
+	parts     []byte
+	opens     bool
+	closes    *uint64
+
+	taken atomic.Bool // by the committer, which then answers, or by a caller that gave up
+	done  chan struct{}
+	seq   uint64
+	err   error
+}
+
+// submit queues an entry and waits until it is durable or refused. Once the committer has taken it, the
+// answer is waited for even when ctx ends: it is a commit away, and a caller that doesn't know whether
+// its intent is on record would leave it open.
+func (l *Ledger) submit(ctx context.Context, r *request) (uint64, error) {
+	select {
+	case <-l.closing: // first, since select below chooses at random
+		return 0, closedError()
+	default:
+	}
+	select {
+	case l.queue <- r:
+	case <-l.closing:
+		return 0, closedError()
+	case <-ctx.Done():
+		return 0, cancelled(ctx)
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		if r.taken.CompareAndSwap(false, true) {
+			return 0, cancelled(ctx)
+		}
+	case <-l.stopped:
+		if r.taken.CompareAndSwap(false, true) {
+			return 0, closedError() // it came into the queue behind the committer's back
+		}
+	}
+	<-r.done
+	return r.seq, r.err
+}
+
+func closedError() error {
+	return steward.Errorf(steward.Unavailable, "Steward is shutting down; try again when it is back")
+}
+
+func cancelled(ctx context.Context) error {
+	return steward.Errorf(steward.Unavailable, "the request ended before it was on record, so nothing was done").Because(ctx.Err())
+}
+
+// committer is the one goroutine that writes entries, for all workspaces: what waits while it commits
+// goes into the next commit, so that one fsync serves many callers.
+func (l *Ledger) committer() {
+	defer close(l.stopped)
+	for {
+		select {
+		case r := <-l.queue:
+			l.commit(l.gather(r))
+		case <-l.closing:
+			select {
+			case r := <-l.queue:
+				l.commit(l.gather(r))
+			default:
+				return
+			}
+		}
+	}
+}
+
+// gather takes what waits, without waiting for more.
+func (l *Ledger) gather(r *request) []*request {
+	var batch []*request
+	size := 0
+	for {
+		if r.taken.CompareAndSwap(false, true) {
+			batch = append(batch, r)
+			size += len(r.rest) + len(r.parts)
+		}
+		if len(batch) >= batchRows || size >= batchBytes {
+			return batch
+		}
+		select {
+		case r = <-l.queue:
+		default:
+			return batch
+		}
+	}
+}
+
+// commit writes a batch and answers its callers. One that closes an intent twice would fail all, so
+// then halves are tried until it stands alone.
+func (l *Ledger) commit(batch []*request) {
+	if len(batch) == 0 {
+		return
+	}
+	err := l.advance(batch)
+	if errors.Is(err, ErrEnded) && len(batch) > 1 {
+		half := len(batch) / 2
+		l.commit(batch[:half])
+		l.commit(batch[half:])
+		return
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrEnded):
+		err = steward.Errorf(steward.Conflict, "the outcome of this call is on record already").Because(err)
+	case steward.KindOf(err) != steward.Unavailable:
+		err = steward.Errorf(steward.Unavailable, "the ledger can't be written, and nothing is done that isn't on record; the operator's log says why").Because(err)
+	}
+	for _, r := range batch {
+		r.err = err
+		close(r.done)
+	}
+}
+
+// advance numbers a batch and commits it. After any error it forgets the heads, so that the next batch
+// begins with what the store says: the failed commit may have happened after all.
+func (l *Ledger) advance(batch []*request) error {
+	ctx := context.Background() // the batch is many callers', so none of them can cancel it
+	for attempt := 1; ; attempt++ {
+		advances, err := l.number(ctx, batch)
+		if err == nil {
+			err = l.store.Commit(ctx, advances)
+		}
+		if err == nil {
+			l.committed(advances)
+			return nil
+		}
+		clear(l.heads)
+		if !errors.Is(err, ErrMoved) || attempt == attempts {
+			return err
+		}
+	}
+}
+
+// number gives each entry the next number of its workspace and a time that doesn't go back.
+func (l *Ledger) number(ctx context.Context, batch []*request) ([]Advance, error) {
+	now := l.now().UnixMicro()
+	index := map[steward.WorkspaceID]int{}
+	var advances []Advance
+	for _, r := range batch {
+		i, ok := index[r.workspace]
+		if !ok {
+			head, known := l.heads[r.workspace]
+			if !known {
+				var err error
+				if head, err = l.store.Head(ctx, r.workspace); err != nil {
+					return nil, err
+				}
+			}
+			i = len(advances)
+			index[r.workspace] = i
+			advances = append(advances, Advance{Workspace: r.workspace, Node: l.node, Was: head, Now: head})
+		}
+		a := &advances[i]
+		a.Now.Last = max(now, a.Now.Last)
+		r.seq = a.Now.Next
+		a.Rows = append(a.Rows, Row{Seq: r.seq, Header: number(r.rest, r.seq, a.Now.Last), Parts: r.parts, Opens: r.opens, Closes: r.closes})
+		a.Now.Next++
+	}
+	return advances, nil
+}
+
+// committed remembers the new heads, and a digest of what was written to hold what is read back against
+// before it is signed.
+func (l *Ledger) committed(advances []Advance) {
+	if len(l.heads) > keptHeads {
+		clear(l.heads)
+	}
+	l.mu.Lock()
+	for _, a := range advances {
+		l.heads[a.Workspace] = a.Now
+		written := l.due[a.Workspace]
+		if written == nil || written.End() != a.Was.Next {
+			written = ranges().NewEmptyRange(a.Was.Next)
+			l.due[a.Workspace] = written
+		}
+		for _, row := range a.Rows {
+			_ = written.Append(rfc6962.DefaultHasher.HashLeaf(row.Header), nil) // fails only through its visitor
+		}
+	}
+	l.mu.Unlock()
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
+}
+
+// ranges makes compact ranges of the RFC 6962 tree.
+func ranges() *compact.RangeFactory {
+	return &compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
+}

@@ -1,0 +1,276 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/stewardhq/steward"
+)
+
+// Kind is what an entry records.
+type Kind string
+
+// The kinds of event.
+const (
+	WorkspaceCreated  Kind = "workspace.created"
+	MemberAdded       Kind = "member.added"
+	MemberRemoved     Kind = "member.removed"
+	TokenIssued       Kind = "token.issued"
+	TokenRevoked      Kind = "token.revoked"
+	AuthRefused       Kind = "auth.refused"
+	ConnectionAdded   Kind = "connection.added"
+	RunStarted        Kind = "run.started"
+	RunFinished       Kind = "run.finished"
+	CallIntent        Kind = "call.intent"
+	CallOutcome       Kind = "call.outcome"
+	CallDenied        Kind = "call.denied"
+	CallNeedsApproval Kind = "call.needs_approval"
+	ApprovalRequested Kind = "approval.requested"
+	ApprovalGranted   Kind = "approval.granted"
+	ApprovalRefused   Kind = "approval.refused"
+	ApprovalExpired   Kind = "approval.expired"
+	LedgerRead        Kind = "ledger.read"
+	RunRead           Kind = "run.read"
+	StoredDenied      Kind = "stored.denied"
+	ErasureRequested  Kind = "erasure.requested"
+	ErasureDone       Kind = "erasure.done"
+	ServerStarted     Kind = "server.started"
+)
+
+// kinds is the one table of them: whatever shows, maps or tests kinds ranges over it.
+var kinds = [...]struct {
+	kind  Kind
+	label string
+}{
+	{WorkspaceCreated, "workspace created"},
+	{MemberAdded, "member added"},
+	{MemberRemoved, "member removed"},
+	{TokenIssued, "API token issued"},
+	{TokenRevoked, "API token revoked"},
+	{AuthRefused, "sign-in refused"},
+	{ConnectionAdded, "connection added"},
+	{RunStarted, "run started"},
+	{RunFinished, "run finished"},
+	{CallIntent, "about to call"},
+	{CallOutcome, "call ended"},
+	{CallDenied, "call denied"},
+	{CallNeedsApproval, "call needs approval"},
+	{ApprovalRequested, "approval requested"},
+	{ApprovalGranted, "approval granted"},
+	{ApprovalRefused, "approval refused"},
+	{ApprovalExpired, "approval expired"},
+	{LedgerRead, "ledger read"},
+	{RunRead, "run read"},
+	{StoredDenied, "reading stored data denied"},
+	{ErasureRequested, "erasure requested"},
+	{ErasureDone, "erasure done"},
+	{ServerStarted, "server started"},
+}
+
+// Kinds lists every kind.
+func Kinds() []Kind {
+	all := make([]Kind, len(kinds))
+	for i, k := range kinds {
+		all[i] = k.kind
+	}
+	return all
+}
+
+// Label is the kind in words for people; "" for what is no kind.
+func (k Kind) Label() string {
+	for _, known := range kinds {
+		if known.kind == k {
+			return known.label
+		}
+	}
+	return ""
+}
+
+// What an entry's Outcome can be, besides "" where nothing ended.
+const (
+	OK      = "ok"
+	Failed  = "error"
+	Denied  = "denied"
+	Unknown = "unknown" // the process died between intent and outcome: it may have happened or not
+	Waiting = "waiting" // for an approval
+)
+
+// Entry is what a caller knows of an event. Its texts are ids, codes and words, never values: a header
+// can't be forgotten, so a text with a space or an @ in it is refused. Values go into sealed parts.
+type Entry struct {
+	Kind           Kind             `json:"kind"`
+	Run            steward.RunID    `json:"run,omitempty"`
+	Caller         string           `json:"caller,omitempty"` // a member's or agent's id
+	OnBehalfOf     steward.MemberID `json:"on_behalf_of,omitempty"`
+	Authentication string           `json:"authentication,omitempty"`
+	System         string           `json:"system,omitempty"`
+	Tool           string           `json:"tool,omitempty"`
+	Effect         steward.Effect   `json:"effect,omitempty"`
+	Decision       string           `json:"decision,omitempty"`
+	Policies       []string         `json:"policies,omitempty"`
+	PolicySet      string           `json:"policy_set,omitempty"` // hash of the policy set that decided
+	Outcome        string           `json:"outcome,omitempty"`
+	Error          string           `json:"error,omitempty"` // an error kind, or the system's own code
+	Purpose        string           `json:"purpose,omitempty"`
+	Records        int              `json:"records,omitempty"` // read or written
+	DurationMicros int64            `json:"duration_us,omitempty"`
+	Targets        []string         `json:"targets,omitempty"` // records of writes and sends; people's blinded
+	Intent         *uint64          `json:"intent,omitempty"`  // the sequence number of the intent that this ends
+}
+
+// Part is structure with tokens that belongs to an entry, in plain: the ledger seals it under all the
+// scopes named.
+type Part struct {
+	Scopes []steward.Scope
+	Body   []byte
+}
+
+// Header is an entry as it stands on record. Its exact bytes are a leaf of the tree.
+type Header struct {
+	Seq  uint64    `json:"seq"`  // from 0, without gaps
+	Time time.Time `json:"time"` // UTC, to the microsecond, never earlier than the entry before
+	ID   string    `json:"id"`   // 128 random bits, hexadecimal
+	Entry
+	Node  string       `json:"node,omitempty"` // the process that wrote it
+	Parts []PartHeader `json:"parts,omitempty"`
+}
+
+// PartHeader is what a header says of a part.
+type PartHeader struct {
+	Scopes []steward.Scope `json:"scopes"`
+	Len    int             `json:"len"`    // of the sealed bytes
+	SHA256 []byte          `json:"sha256"` // of the sealed bytes
+}
+
+// Limits.
+const (
+	maxHeader  = 65_535  // what a log's entry bundles can hold (C2SP tlog-tiles)
+	maxParts   = 8 << 20 // sealed bytes of one entry
+	maxTargets = 32
+	maxWord    = 256
+	numberSize = 80 // room for what number adds
+)
+
+// unnumbered is a header before it has its place. It can be written by the caller's goroutine, since
+// neither sequence number nor time goes into the sealed parts.
+type unnumbered struct {
+	ID string `json:"id"`
+	Entry
+	Node  string       `json:"node,omitempty"`
+	Parts []PartHeader `json:"parts,omitempty"`
+}
+
+func (u unnumbered) encode() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(u); err != nil {
+		return nil, fmt.Errorf("ledger: header: %w", err)
+	}
+	rest := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	if len(rest)+numberSize > maxHeader {
+		return nil, steward.Errorf(steward.TooLarge, "this is too much for one entry of the ledger: its header may have %d bytes; put lists into a part", maxHeader)
+	}
+	return rest, nil
+}
+
+// number puts sequence number and time (microseconds) in front of an encoded header.
+func number(rest []byte, seq uint64, micros int64) []byte {
+	b := make([]byte, 0, len(rest)+numberSize)
+	b = append(b, `{"seq":`...)
+	b = strconv.AppendUint(b, seq, 10)
+	b = append(b, `,"time":"`...)
+	b = time.UnixMicro(micros).UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `",`...)
+	return append(b, rest[1:]...)
+}
+
+// decode reads a header from its bytes.
+func decode(header []byte) (h Header, err error) {
+	if err := json.Unmarshal(header, &h); err != nil {
+		return Header{}, fmt.Errorf("ledger: header: %w", err)
+	}
+	return h, nil
+}
+
+// check refuses an entry that is not of a known kind or has texts that are more than ids, codes and words.
+func (e Entry) check() error {
+	if e.Kind.Label() == "" {
+		return fmt.Errorf("ledger: %q is no kind of entry", e.Kind)
+	}
+	switch e.Outcome {
+	case "", OK, Failed, Denied, Unknown, Waiting:
+	default:
+		return fmt.Errorf("ledger: %q is no outcome", e.Outcome)
+	}
+	if len(e.Targets) > maxTargets {
+		return steward.Errorf(steward.TooLarge, "an entry of the ledger names at most %d targets; put the list into a part", maxTargets)
+	}
+	for name, texts := range map[string][]string{
+		"run": {string(e.Run)}, "caller": {e.Caller}, "on_behalf_of": {string(e.OnBehalfOf)}, "authentication": {e.Authentication},
+		"system": {e.System}, "tool": {e.Tool}, "effect": {string(e.Effect)}, "decision": {e.Decision}, "policies": e.Policies,
+		"policy_set": {e.PolicySet}, "error": {e.Error}, "purpose": {e.Purpose}, "targets": e.Targets,
+	} {
+		for _, text := range texts {
+			if !word(text) {
+				return fmt.Errorf("ledger: an entry's %s must be an id, code or word, at most %d printable ASCII characters without spaces, quotes, brackets and @", name, maxWord)
+			}
+		}
+	}
+	return nil
+}
+
+func word(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c <= ' ', c >= 0x7f, c == '@', c == '"', c == '\\', c == '<', c == '>', c == '&':
+			return false
+		}
+	}
+	return len(s) <= maxWord
+}
+
+// joinParts writes sealed parts as one blob: their number, then each behind its length, as unsigned
+// varints.
+func joinParts(parts [][]byte) []byte {
+	if len(parts) == 0 {
+		return nil
+	}
+	b := binary.AppendUvarint(nil, uint64(len(parts)))
+	for _, part := range parts {
+		b = binary.AppendUvarint(b, uint64(len(part)))
+		b = append(b, part...)
+	}
+	return b
+}
+
+// splitParts reads what joinParts wrote.
+func splitParts(blob []byte) ([][]byte, error) {
+	if len(blob) == 0 {
+		return nil, nil
+	}
+	broken := errors.New("ledger: the parts of an entry can't be read")
+	count, n := binary.Uvarint(blob)
+	if n <= 0 || count > uint64(len(blob)) {
+		return nil, broken
+	}
+	blob = blob[n:]
+	var parts [][]byte
+	for range count {
+		size, n := binary.Uvarint(blob)
+		if n <= 0 || size > uint64(len(blob)-n) {
+			return nil, broken
+		}
+		parts = append(parts, blob[n:n+int(size)])
+		blob = blob[n+int(size):]
+	}
+	if len(blob) != 0 {
+		return nil, broken
+	}
+	return parts, nil
+}

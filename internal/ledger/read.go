@@ -1,0 +1,109 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+
+	"github.com/stewardhq/steward"
+)
+
+// pageRows is how many entries are read at a time.
+const pageRows = 1024
+
+// Query says which entries to read. Empty fields ask for nothing.
+type Query struct {
+	Run        steward.RunID
+	Caller     string
+	OnBehalfOf steward.MemberID
+	From       uint64 // the first sequence number
+	Limit      int    // how many at most; 0 for all
+}
+
+// Read calls fn with each entry that fits, in order, until fn returns an error, which it passes on. It
+// reads what was there when it began, and no transaction is open while fn runs.
+func (l *Ledger) Read(ctx context.Context, ws steward.WorkspaceID, q Query, fn func(Header) error) error {
+	head, err := l.store.Head(ctx, ws)
+	if err != nil {
+		return err
+	}
+	found := 0
+	for next := q.From; next < head.Next; {
+		rows, err := l.store.Rows(ctx, ws, next, pageRows, false)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for _, row := range rows {
+			next = row.Seq + 1
+			if next > head.Next {
+				return nil
+			}
+			// A run's id stands in the header as it is, so most headers need no decoding.
+			if q.Run != "" && !bytes.Contains(row.Header, []byte(q.Run)) {
+				continue
+			}
+			h, err := decode(row.Header)
+			if err != nil {
+				return steward.Errorf(steward.Internal, "entry %d of the ledger can't be read; run `steward verify`", row.Seq).Because(err)
+			}
+			if !q.fits(h) {
+				continue
+			}
+			if err := fn(h); err != nil {
+				return err
+			}
+			if found++; found == q.Limit {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+func (q Query) fits(h Header) bool {
+	return (q.Run == "" || h.Run == q.Run) && (q.Caller == "" || h.Caller == q.Caller) && (q.OnBehalfOf == "" || h.OnBehalfOf == q.OnBehalfOf)
+}
+
+// Part opens one part of an entry, counted from 0. It is Gone once one of its scopes was shredded.
+func (l *Ledger) Part(ctx context.Context, ws steward.WorkspaceID, seq uint64, index int) ([]byte, error) {
+	h, blob, err := l.entry(ctx, ws, seq, true)
+	if err != nil {
+		return nil, err
+	}
+	if index < 0 || index >= len(h.Parts) {
+		return nil, steward.Errorf(steward.NotFound, "entry %d of the ledger has no part %d", seq, index)
+	}
+	boxes, err := splitParts(blob)
+	if err == nil && (len(boxes) != len(h.Parts) || !h.Parts[index].is(boxes[index])) {
+		err = errAltered
+	}
+	if err != nil {
+		return nil, steward.Errorf(steward.Internal, "a part of entry %d of the ledger isn't what was written; run `steward verify`", seq).Because(err)
+	}
+	return l.sealer.Open(ctx, place(ws, h.ID, index), steward.Sealed{Scopes: h.Parts[index].Scopes, Box: boxes[index]})
+}
+
+// is tells whether a box is the one that the header speaks of.
+func (p PartHeader) is(box []byte) bool {
+	sum := sha256.Sum256(box)
+	return len(box) == p.Len && bytes.Equal(sum[:], p.SHA256)
+}
+
+// entry reads one entry, with the blob of its parts if asked for.
+func (l *Ledger) entry(ctx context.Context, ws steward.WorkspaceID, seq uint64, parts bool) (Header, []byte, error) {
+	rows, err := l.store.Rows(ctx, ws, seq, 1, parts)
+	if err != nil {
+		return Header{}, nil, err
+	}
+	if len(rows) == 0 || rows[0].Seq != seq {
+		return Header{}, nil, steward.Errorf(steward.NotFound, "there is no entry %d in this ledger", seq)
+	}
+	h, err := decode(rows[0].Header)
+	if err != nil {
+		return Header{}, nil, steward.Errorf(steward.Internal, "entry %d of the ledger can't be read; run `steward verify`", seq).Because(err)
+	}
+	return h, rows[0].Parts, nil
+}

@@ -1,0 +1,365 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/transparency-dev/merkle/compact"
+	"github.com/transparency-dev/merkle/rfc6962"
+
+	"github.com/stewardhq/steward"
+)
+
+// Source is what a ledger is verified from. Nothing is written.
+type Source struct {
+	Store  Reader
+	Sealer steward.Sealer // for the signing key only; nothing is opened
+}
+
+// Report is what Verify found.
+type Report struct {
+	Entries    uint64      `json:"entries"`
+	Findings   []Finding   `json:"findings"`
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"` // the last one with a valid signature
+	Unsigned   uint64      `json:"unsigned"`             // entries behind it, which nothing vouches for yet
+}
+
+// Finding is one thing that isn't as it was written.
+type Finding struct {
+	Seq  *uint64 `json:"seq"` // the entry, or the first of several; nil where it is none in particular
+	What string  `json:"what"`
+}
+
+// Verify reads a workspace's whole ledger and holds it against itself and its checkpoints: numbers and
+// times, each part against its header, the tree against each checkpoint, their signatures, intents
+// against outcomes. It can run beside a process that writes; what is added meanwhile is left out. Damage
+// is a finding; an error means that it couldn't be verified. progress (which may be nil) is told how many
+// entries are done, now and then.
+//
+// What it can't see from here: a whole store put back to an older state of its own.
+func Verify(ctx context.Context, src Source, ws steward.WorkspaceID, progress func(done, total uint64)) (Report, error) {
+	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: ranges().NewEmptyRange(0), open: map[uint64]bool{}}
+	if progress == nil {
+		progress = func(uint64, uint64) {}
+	}
+	err := v.run(ctx, progress)
+	return v.report, err
+}
+
+type verification struct {
+	src    Source
+	ws     steward.WorkspaceID
+	seed   [32]byte
+	report Report
+
+	tree *compact.Range // over what was read so far; nil where that isn't known, after a gap
+	held uint64         // up to here the entries agree with a checkpoint
+	last int64          // the time of the last entry
+	open map[uint64]bool
+
+	checkpoints []StoredCheckpoint // read ahead
+	from        uint64             // the next to read
+	signed      uint64             // the size of the largest seen
+}
+
+func (v *verification) find(format string, args ...any) {
+	v.report.Findings = append(v.report.Findings, Finding{What: fmt.Sprintf(format, args...)})
+}
+
+func (v *verification) findAt(seq uint64, format string, args ...any) {
+	v.report.Findings = append(v.report.Findings, Finding{Seq: &seq, What: fmt.Sprintf(format, args...)})
+}
+
+// damage turns a fault of the stored data into a finding, and passes on what only kept it from being read.
+func (v *verification) damage(ctx context.Context, err error, what string) error {
+	if ctx.Err() != nil || steward.KindOf(err) != steward.Internal {
+		return err
+	}
+	v.find("%s can't be read: the database is damaged", what)
+	return nil
+}
+
+func (v *verification) run(ctx context.Context, progress func(done, total uint64)) error {
+	if err := v.src.Store.Check(ctx); err != nil {
+		if err := v.damage(ctx, err, "part of the database"); err != nil {
+			return err
+		}
+	}
+	// The head is read first: what it speaks of was committed before, so all of it must be there.
+	head, err := v.src.Store.Head(ctx, v.ws)
+	if err != nil {
+		return v.damage(ctx, err, "the end of the ledger")
+	}
+	if v.seed, err = v.src.Sealer.Derive(ctx, v.ws, steward.WorkspaceScope, signingPurpose); err != nil {
+		return err
+	}
+	if err := v.entries(ctx, head, progress); err != nil {
+		return err
+	}
+	if err := v.ending(ctx, head); err != nil {
+		return err
+	}
+	return v.intents(ctx, head)
+}
+
+// entries reads all entries up to the head.
+func (v *verification) entries(ctx context.Context, head Head, progress func(done, total uint64)) error {
+	if err := v.checkpointsUpTo(ctx, 0); err != nil {
+		return err
+	}
+	for next := uint64(0); next < head.Next; {
+		progress(next, head.Next)
+		rows, err := v.src.Store.Rows(ctx, v.ws, next, pageRows, true)
+		if err != nil {
+			v.tree = nil
+			if err := v.damage(ctx, err, fmt.Sprintf("the ledger from about entry %d on", next)); err != nil {
+				return err
+			}
+			return v.checkpointsUpTo(ctx, head.Next)
+		}
+		for len(rows) > 0 && rows[len(rows)-1].Seq >= head.Next {
+			rows = rows[:len(rows)-1] // added since
+		}
+		if len(rows) == 0 {
+			v.missing(next, head.Next)
+			next = head.Next
+			if err := v.checkpointsUpTo(ctx, next); err != nil {
+				return err
+			}
+		}
+		for _, row := range rows {
+			if row.Seq > next {
+				v.missing(next, row.Seq)
+				if err := v.checkpointsUpTo(ctx, row.Seq); err != nil {
+					return err
+				}
+			}
+			if err := v.entry(ctx, row); err != nil {
+				return err
+			}
+			next = row.Seq + 1
+			if err := v.checkpointsUpTo(ctx, next); err != nil {
+				return err
+			}
+		}
+	}
+	progress(head.Next, head.Next)
+	return nil
+}
+
+func (v *verification) missing(from, to uint64) {
+	v.tree = nil
+	if to-from == 1 {
+		v.findAt(from, "entry %d is missing", from)
+	} else {
+		v.findAt(from, "entries %d to %d are missing", from, to-1)
+	}
+}
+
+// entry checks one entry by itself and puts it into the tree.
+func (v *verification) entry(ctx context.Context, row Row) error {
+	v.report.Entries++
+	if v.tree != nil {
+		if err := v.tree.Append(rfc6962.DefaultHasher.HashLeaf(row.Header), nil); err != nil {
+			return fmt.Errorf("ledger: tree: %w", err)
+		}
+	}
+	h, err := decode(row.Header)
+	if err != nil {
+		v.findAt(row.Seq, "the header of entry %d can't be read", row.Seq)
+		return nil
+	}
+	if h.Seq != row.Seq {
+		v.findAt(row.Seq, "in the place of entry %d stands entry %d", row.Seq, h.Seq)
+	}
+	if h.Kind.Label() == "" {
+		v.findAt(row.Seq, "entry %d is of no known kind", row.Seq)
+	}
+	if now := h.Time.UnixMicro(); now < v.last {
+		v.findAt(row.Seq, "entry %d is earlier than the one before it", row.Seq)
+	} else {
+		v.last = now
+	}
+	boxes, err := splitParts(row.Parts)
+	if err != nil || len(boxes) != len(h.Parts) {
+		v.findAt(row.Seq, "entry %d should have %d parts, and they aren't there", row.Seq, len(h.Parts))
+	} else {
+		for i, part := range h.Parts {
+			if !part.is(boxes[i]) {
+				v.findAt(row.Seq, "part %d of entry %d was changed", i, row.Seq)
+			}
+		}
+	}
+	return v.pair(ctx, h.Entry, row.Seq)
+}
+
+// pair keeps the list of intents that wait for an outcome.
+func (v *verification) pair(ctx context.Context, e Entry, seq uint64) error {
+	switch {
+	case e.Kind == CallIntent:
+		v.open[seq] = true
+	case e.Kind != CallOutcome:
+	case e.Intent == nil:
+		v.findAt(seq, "entry %d is an outcome that names no intent", seq)
+	case v.open[*e.Intent]:
+		delete(v.open, *e.Intent)
+	default:
+		rows, err := v.src.Store.Rows(ctx, v.ws, *e.Intent, 1, false)
+		if err != nil {
+			return v.damage(ctx, err, fmt.Sprintf("entry %d", *e.Intent))
+		}
+		if len(rows) == 1 && rows[0].Seq == *e.Intent && *e.Intent < seq {
+			if h, err := decode(rows[0].Header); err == nil && h.Kind == CallIntent {
+				v.findAt(seq, "entry %d is a second outcome for the intent %d", seq, *e.Intent)
+				return nil
+			}
+		}
+		v.findAt(seq, "entry %d is an outcome for %d, which is no intent before it", seq, *e.Intent)
+	}
+	return nil
+}
+
+// checkpointsUpTo holds the checkpoints of at most this size, which is how many entries were passed,
+// against what was read. After one that doesn't hold, and after a gap, it goes on from the hashes that the
+// checkpoint itself signed, so that each finding says between which two checkpoints the change lies.
+func (v *verification) checkpointsUpTo(ctx context.Context, size uint64) error {
+	for {
+		stored, ok, err := v.nextCheckpoint(ctx, size)
+		if err != nil || !ok {
+			return err
+		}
+		cp, tree, err := openCheckpoint(stored, v.ws, v.seed)
+		if err != nil {
+			v.find("the checkpoint over %d entries isn't what this ledger's key signed", stored.Size)
+			continue
+		}
+		v.report.Checkpoint = &cp
+		if v.tree != nil && v.tree.End() == cp.Size {
+			root, err := rootOf(v.tree)
+			if err != nil {
+				return err
+			}
+			if bytes.Equal(root, cp.Root) {
+				v.held = cp.Size
+				continue
+			}
+			if cp.Size-v.held == 1 {
+				v.findAt(v.held, "entry %d isn't what was signed", v.held)
+			} else {
+				v.findAt(v.held, "among entries %d to %d at least one isn't what was signed", v.held, cp.Size-1)
+			}
+		}
+		if cp.Size == size {
+			v.tree, v.held = tree, cp.Size
+		}
+	}
+}
+
+// nextCheckpoint takes the next checkpoint if its size is at most this.
+func (v *verification) nextCheckpoint(ctx context.Context, size uint64) (StoredCheckpoint, bool, error) {
+	if len(v.checkpoints) == 0 && v.from <= size {
+		var err error
+		if v.checkpoints, err = v.src.Store.Checkpoints(ctx, v.ws, v.from, pageRows); err != nil {
+			v.from = ^uint64(0)
+			return StoredCheckpoint{}, false, v.damage(ctx, err, "a checkpoint")
+		}
+		if len(v.checkpoints) == 0 {
+			v.from = size + 1 // look again when there are more entries
+		}
+	}
+	if len(v.checkpoints) == 0 || v.checkpoints[0].Size > size {
+		return StoredCheckpoint{}, false, nil
+	}
+	next := v.checkpoints[0]
+	v.checkpoints = v.checkpoints[1:]
+	v.from, v.signed = next.Size+1, next.Size
+	return next, true, nil
+}
+
+// ending checks that the ledger ends where its head, its last checkpoint and its last entry say.
+func (v *verification) ending(ctx context.Context, head Head) error {
+	held := uint64(0)
+	if v.report.Checkpoint != nil {
+		held = v.report.Checkpoint.Size
+	}
+	v.report.Unsigned = head.Next - min(held, head.Next)
+	if head.Signed > head.Next {
+		v.findAt(head.Next, "a checkpoint over %d entries was signed and the ledger has %d: its end was cut off", head.Signed, head.Next)
+	} else if head.Signed > v.signed {
+		v.find("the checkpoint over %d entries is missing", head.Signed)
+	}
+	if head.Last != v.last && v.report.Entries == head.Next {
+		v.find("the head of the ledger and its last entry differ in time")
+	}
+
+	// What is behind the head may have been added since it was read; a second look at it tells.
+	behind, err := v.src.Store.Rows(ctx, v.ws, head.Next, 1, false)
+	if err != nil {
+		return v.damage(ctx, err, "what is behind the ledger's end")
+	}
+	signed, err := v.src.Store.Checkpoints(ctx, v.ws, head.Next+1, 1)
+	if err != nil {
+		return v.damage(ctx, err, "a checkpoint")
+	}
+	now, err := v.src.Store.Head(ctx, v.ws)
+	if err != nil {
+		return v.damage(ctx, err, "the end of the ledger")
+	}
+	if len(behind) > 0 && behind[0].Seq >= now.Next {
+		v.findAt(behind[0].Seq, "entry %d stands behind the end of the ledger", behind[0].Seq)
+	}
+	if len(signed) > 0 && signed[0].Size > now.Next && head.Signed <= head.Next {
+		v.findAt(head.Next, "a checkpoint over %d entries is there and the ledger has %d: its end was cut off", signed[0].Size, now.Next)
+	}
+	return nil
+}
+
+// intents compares the intents that wait by what was read with those listed as waiting.
+func (v *verification) intents(ctx context.Context, head Head) error {
+	listed, err := v.src.Store.Intents(ctx, v.ws)
+	if err != nil {
+		return v.damage(ctx, err, "the list of open intents")
+	}
+	waiting := map[uint64]bool{}
+	for _, o := range listed {
+		if waiting[o.Seq] = true; o.Seq < head.Next && !v.open[o.Seq] {
+			v.findAt(o.Seq, "entry %d is listed as an intent without outcome, and isn't one", o.Seq)
+		}
+	}
+	var unlisted []uint64
+	for seq := range v.open {
+		if !waiting[seq] {
+			unlisted = append(unlisted, seq)
+		}
+	}
+	if len(unlisted) == 0 {
+		return nil
+	}
+	// Their outcomes may have been written since the head was read.
+	now, err := v.src.Store.Head(ctx, v.ws)
+	if err != nil {
+		return v.damage(ctx, err, "the end of the ledger")
+	}
+	for next := head.Next; next < now.Next; {
+		rows, err := v.src.Store.Rows(ctx, v.ws, next, pageRows, false)
+		if err != nil {
+			return v.damage(ctx, err, fmt.Sprintf("the ledger from about entry %d on", next))
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for _, row := range rows {
+			if h, err := decode(row.Header); err == nil && h.Kind == CallOutcome && h.Intent != nil {
+				delete(v.open, *h.Intent)
+			}
+			next = row.Seq + 1
+		}
+	}
+	for _, seq := range unlisted {
+		if v.open[seq] {
+			v.findAt(seq, "entry %d is an intent without outcome, and isn't listed as one", seq)
+		}
+	}
+	return nil
+}
