@@ -104,7 +104,7 @@ func ParsePeriod(name string, today time.Time) (Period, error) {
 		"there is no period %q; choose this_month, last_month, this_quarter, last_quarter, next_quarter, this_year, last_year or all", name)
 }
 
-// Contains tells whether a day is in the period. Of a time only its UTC date counts.
+// Contains tells whether a day, given as its UTC midnight, is in the period.
 func (p Period) Contains(t time.Time) bool {
 	return !t.Before(p.From) && (p.To.IsZero() || t.Before(p.To))
 }

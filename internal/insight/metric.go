@@ -10,7 +10,7 @@ import (
 const (
 	winRateSource  = "https://orm-tech.com/glossary/win-rate-formula/"
 	pipelineSource = "https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_opportunity.htm (Amount, IsClosed, ExpectedRevenue)"
-	stalledSource  = "https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_opportunity.htm (LastActivityDate)"
+	stalledSource  = "https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_opportunity.htm (LastActivityDate, LastActivityInDays)"
 )
 
 // WinRate is the share of decided deals that were won, of those whose close date lies in the period. Open
@@ -115,7 +115,8 @@ type StalledDeals struct {
 //
 // Variant "no_activity_days": today − last activity ≥ days, in calendar days.
 //
-// Formula: the plain reading of Salesforce's LastActivityDate. The total's unit is a count of deals. Inputs:
+// Formula: Salesforce's LastActivityInDays (object reference, Opportunity), which is the current date minus
+// LastActivityDate; it is null without any activity, where this counts from creation. The total's unit is a count of deals. Inputs:
 // days, min_amount, open (open deals looked at, whatever their amount), amount (money in the stalled deals),
 // without_amount (stalled deals that have none), without_dates.
 func Stalled(deals []Deal, today time.Time, days int, minAmount float64) StalledDeals {
