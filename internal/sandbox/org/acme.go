@@ -161,7 +161,7 @@ func (m *maker) accounts() []*account {
 		where := pick(m, r.region.places)
 		born := m.between(m.today.AddDate(-orgAgeInYears, 0, 1), m.today.AddDate(0, 0, -dealDays-60))
 		staff := math.Round(math.Exp(5+1.3*m.rng.NormFloat64())) + 5
-		row := m.add("Account", r.id, m.at(born), m.at(m.between(born, m.today)), Row{
+		row := m.add("Account", r.id, m.at(born), m.at(m.between(born.AddDate(0, 0, 1), m.today)), Row{
 			"Name": name, "Type": pick(m, []string{"Prospect", "Customer", "Customer", "Partner"}), "Industry": industries()[industry],
 			"Phone": m.phone[r.region.name](), "Website": "https://" + domain, "BillingCity": where.city, "BillingCountry": where.country,
 			"NumberOfEmployees": staff, "AnnualRevenue": staff * 1000 * float64(80+m.rng.IntN(200)), "Region__c": r.region.name,
@@ -215,7 +215,7 @@ func (m *maker) contacts(accounts []*account) {
 			row["MobilePhone"] = phone()
 		}
 		born := m.today.AddDate(0, 0, -dealDays-1-m.rng.IntN(59))
-		row = m.add("Contact", a.rep.id, m.at(born), m.at(m.between(born, m.today)), row)
+		row = m.add("Contact", a.rep.id, m.at(born), m.at(m.between(born.AddDate(0, 0, 1), m.today)), row)
 		m.o.Derive("Contact", row)
 		if m.chanceOf(0.15) {
 			row["Description"] = mention(pick(m, contactNotes), row)
@@ -361,6 +361,9 @@ func (m *maker) history(d deal, row Row, born time.Time) (stage string, reached 
 	changes := m.chanceOf(0.3) // the first guess of size and day was another
 	for i, s := range path {
 		at := born.Add(time.Duration(when[i] * float64(end.Sub(born)))).Truncate(time.Second)
+		if i > 0 && !at.After(reached) {
+			at = reached.Add(time.Second)
+		}
 		amount, close := row["Amount"], row["CloseDate"]
 		if changes && i < len(path)-1 {
 			if amount != nil {

@@ -39,7 +39,7 @@ var contactLastNames = []string{
 	"Kipkemboi", "Kirchhoff", "Kobayashi", "Kowalczyk", "Krishnamurthy", "Kristiansen", "Kruszewski", "Kurosawa", "Kuznetsov", "Lachapelle",
 	"Laghari", "Lefebvre", "Leszczynski", "Lewandowski", "Lindqvist", "Lundgren", "MacGillivray", "MacPherson", "Mahlangu", "Majumdar",
 	"Makinde", "Malhotra", "Mankiewicz", "Marchetti", "Marinescu", "Mascarenhas", "Mazurek", "McAllister", "McDonagh", "McLoughlin",
-	"Mendonça", "Mikkelsen", "Moriarty", "Mukherjee", "Mwangi", "Nakamura", "Narayanan", "Ndlovu", "Nieminen", "Nikolaidis",
+	"Mendonça", "Mikkelsen", "Moriarty", "Mukherjee", "Mwangi", "Nakamura", "Narayanan", "Ndlovu", "Nieminen", "Oikonomou",
 	"Novotny", "Nowakowski", "O'Callaghan", "O'Donoghue", "O'Flaherty", "O'Sullivan", "Odhiambo", "Okonkwo", "Olszewski", "Onyango",
 	"Oyelaran", "Pacheco", "Palaniappan", "Papadakis", "Parthasarathy", "Pellegrini", "Petrosyan", "Pfeiffer", "Pietrangeli", "Popescu",
 	"Przybylski", "Quaresma", "Quispe", "Raghunathan", "Ramaswamy", "Rasmussen", "Rautenbach", "Rezende", "Riquelme", "Rosenbaum",

@@ -1,7 +1,13 @@
 package org
 
 // The picklists that the generator draws from too.
-func regions() []string { return []string{"Americas", "EMEA", "APAC"} }
+func regionNames() []string {
+	var names []string
+	for _, r := range sellingRegions() {
+		names = append(names, r.name)
+	}
+	return names
+}
 func industries() []string {
 	return []string{"Agriculture", "Banking", "Biotechnology", "Construction", "Education", "Energy", "Engineering",
 		"Healthcare", "Hospitality", "Insurance", "Manufacturing", "Retail", "Technology", "Transportation", "Utilities"}
@@ -94,7 +100,7 @@ func schema() []Object {
 				text("BillingCountry", "Billing Country", 80),
 				of("NumberOfEmployees", "Employees", Int),
 				of("AnnualRevenue", "Annual Revenue", Currency),
-				list("Region__c", "Region", regions()...).restricted(),
+				list("Region__c", "Region", regionNames()...).restricted(),
 				of("Description", "Account Description", TextArea),
 				owner(),
 			}, deleted(), created(), modified())},
