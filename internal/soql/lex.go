@@ -259,20 +259,17 @@ func unicodeEscape(s string) (r rune, n int) {
 	return r, 12
 }
 
-// parseTime reads a dateTime token. Digits beyond nanoseconds are dropped.
+// parseTime reads a dateTime token, to the nanosecond.
 func parseTime(s string) (t time.Time, ok bool) {
 	m := dateTimeForm.FindStringSubmatch(s)
 	if m == nil {
 		return t, false
 	}
-	fraction, zone := m[2], m[3]
-	if len(fraction) > len(".123456789") {
-		fraction = fraction[:len(".123456789")]
-	}
+	zone := m[3]
 	if len(zone) == len("+0100") {
 		zone = zone[:3] + ":" + zone[3:]
 	}
-	t, err := time.Parse(time.RFC3339Nano, m[1]+fraction+zone)
+	t, err := time.Parse(time.RFC3339Nano, m[1]+m[2]+zone)
 	t = t.UTC()
 	return t, err == nil && inYears(t)
 }

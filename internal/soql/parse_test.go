@@ -127,7 +127,7 @@ func TestCanonical(t *testing.T) {
 		"SELECT Id FROM A WHERE B includes ('x;y','z')":                       "SELECT Id FROM A WHERE B INCLUDES ('x;y', 'z')",
 		"SELECT Id FROM A WHERE B EXCLUDES ('x')":                             "SELECT Id FROM A WHERE B EXCLUDES ('x')",
 		"SELECT Id FROM A WHERE Id NOT IN (SELECT AId FROM B WHERE C = true)": "SELECT Id FROM A WHERE Id NOT IN (SELECT AId FROM B WHERE C = TRUE)",
-		"SELECT Id FROM A WHERE B > 2026-02-28 AND C = 2026-01-01T01:00:00.50+0130": "SELECT Id FROM A WHERE B > 2026-02-28 " +
+		"SELECT Id FROM A WHERE B > 2026-02-28 AND C = 2026-01-01T01:00:00.50000000000+0130": "SELECT Id FROM A WHERE B > 2026-02-28 " +
 			"AND C = 2025-12-31T23:30:00.5Z",
 		"SELECT Id FROM A WHERE B >= last_n_days : 30":     "SELECT Id FROM A WHERE B >= LAST_N_DAYS:30",
 		"SELECT Id FROM A WHERE B = n_months_ago:2":        "SELECT Id FROM A WHERE B = N_MONTHS_AGO:2",
@@ -137,6 +137,7 @@ func TestCanonical(t *testing.T) {
 		`SELECT Id FROM A WHERE B = 'O\'Brien \u0041\\\N'`: `SELECT Id FROM A WHERE B = 'O\'Brien A\\\n'`,
 		`SELECT Id FROM A WHERE B = '\ud83d\ude00 10\%'`:   `SELECT Id FROM A WHERE B = '😀 10%'`,
 		`SELECT Id FROM A WHERE B LIKE '10\%\_\\_%'`:       `SELECT Id FROM A WHERE B LIKE '10\%\_\\_%'`,
+		`SELECT Id FROM A WHERE B LIKE '\u005c%\u005C'`:    `SELECT Id FROM A WHERE B LIKE '\\%\\'`,
 		"SELECT FORMAT(convertCurrency(Amount)) a FROM O":  "SELECT FORMAT(CONVERTCURRENCY(Amount)) a FROM O",
 		"SELECT StageName, SUM(Amount) Total FROM O GROUP BY StageName HAVING SUM(Amount) > 1000 ORDER BY SUM(Amount) DESC": "SELECT StageName, SUM(Amount) Total " +
 			"FROM O GROUP BY StageName HAVING SUM(Amount) > 1000 ORDER BY SUM(Amount) DESC",
@@ -196,6 +197,12 @@ func TestSyntaxErrors(t *testing.T) {
 		{"SELECT Id FROM A LIMIT -1", "-1", "unexpected token: '-1'", 1, 24},
 		{"SELECT Id FROM A LIMIT 99999999999", "99999999999", "unexpected token: '99999999999'", 1, 24},
 		{"SELECT Id FROM A OFFSET 1 LIMIT 1", "LIMIT", "unexpected token: 'LIMIT'", 1, 27},
+		{"SELECT Id FROM ORDER BY Name", "BY", "unexpected token: 'BY'", 1, 22},
+		{"SELECT COUNT Id) FROM A", ")", "unexpected token: ')'", 1, 16},
+		{"SELECT Id FROM A UPDATE VIEWSTAT UPDATE TRACKING", "UPDATE", "unexpected token: 'UPDATE'", 1, 34},
+		{"SELECT Id FROM A ALL ROWS ALL ROWS", "ALL", "unexpected token: 'ALL'", 1, 27},
+		{"SELECT Id FROM A WITH USER_MODE WITH SYSTEM_MODE", "WITH", "unexpected token: 'WITH'", 1, 33},
+		{"SELECT Id FROM A WITH DATA CATEGORY B AT c WITH DATA CATEGORY B AT c", "DATA", "unexpected token: 'DATA'", 1, 49},
 		{"SELECT COUNT(), Id FROM A", ",", "unexpected token: ','", 1, 15},
 		{"SELECT Id, COUNT() FROM A", ")", "unexpected token: ')'", 1, 18},
 		{"SELECT upper(Id) FROM A", "(", "unexpected token: '('", 1, 13},
