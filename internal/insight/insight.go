@@ -52,11 +52,11 @@ type Result struct {
 	Total Figure
 }
 
-// byGroup computes a figure for each group of deals and for all of them. Deals are put in order of their
-// ids first, so that floating-point sums don't depend on the order they came in.
+// byGroup computes a figure for each group of deals and for all of them. Deals are put in order of what is
+// summed first, so that floating-point sums don't depend on the order they came in.
 func byGroup(deals []Deal, d Dimension, figure func([]Deal) Figure) Result {
 	deals = slices.SortedFunc(slices.Values(deals), func(a, b Deal) int {
-		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Amount, b.Amount), cmp.Compare(a.Probability, b.Probability))
+		return cmp.Or(cmp.Compare(a.Amount, b.Amount), cmp.Compare(a.Probability, b.Probability))
 	})
 	result := Result{Total: figure(deals)}
 	if d == Whole {

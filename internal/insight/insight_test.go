@@ -175,12 +175,14 @@ func TestWinRate(t *testing.T) {
 			})
 	})
 	t.Run("credits are no share", func(t *testing.T) {
-		credit := deal(t, "x1 ann EMEA Won 500 2026-11-05 2026-01-05 - won 100")
-		credit.Amount = -500
-		got := insight.WinRate([]insight.Deal{credit, deal(t, "x2 ann EMEA Lost 100 2026-11-05 2026-01-05 - lost 0")},
-			thisQuarter(t), insight.ByAmount, insight.Whole)
-		checkResult(t, got, "", "win_rate", "amount_by_close_date", "ratio",
-			line{"total", 0, false, inputs{"won": 1, "lost": 1, "won_amount": -500, "lost_amount": 100, "without_amount": 0}}, nil)
+		lost := deal(t, "x2 ann EMEA Lost 100 2026-11-05 2026-01-05 - lost 0")
+		for _, amount := range []float64{-500, -50, -100} {
+			credit := deal(t, "x1 ann EMEA Won 0 2026-11-05 2026-01-05 - won 100")
+			credit.Amount = amount
+			got := insight.WinRate([]insight.Deal{credit, lost}, thisQuarter(t), insight.ByAmount, insight.Whole)
+			checkResult(t, got, "", "win_rate", "amount_by_close_date", "ratio",
+				line{"total", 0, false, inputs{"won": 1, "lost": 1, "won_amount": amount, "lost_amount": 100, "without_amount": 0}}, nil)
+		}
 	})
 }
 

@@ -320,7 +320,7 @@ func (w words) facts(c Context, approval string) (cedar.Record, bool) {
 	}
 	// A sum of cents in floating point may be off by a hair; rounding keeps 100,000.00 from being more.
 	cents := math.Round(c.Amount * 100)
-	if cents > 1<<62 { // beyond int64, or nearly
+	if cents > 1<<62 { // what an int64 can't hold has no defined conversion
 		return cedar.Record{}, false
 	}
 	amount, err := cedar.NewDecimal(int64(cents), -2)

@@ -490,6 +490,11 @@ func TestHash(t *testing.T) {
 			t.Errorf("%s: the hash stays the same", name)
 		}
 	}
+	// Names and contents run together to the same text, but are cut elsewhere.
+	cut := hash(map[string]string{"a.cedar": one + "\n//", "b.cedar": "\n" + two})
+	if whole := hash(map[string]string{"a.cedar": one + "\n//b.cedar\n" + two}); whole == cut {
+		t.Error("one file hashes like two")
+	}
 	if len(base) != 16 {
 		t.Errorf("hash %q has %d characters, want 16", base, len(base))
 	}
