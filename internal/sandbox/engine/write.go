@@ -1,0 +1,355 @@
+package engine
+
+import (
+	"maps"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stewardhq/steward/internal/sandbox/org"
+)
+
+// maxNumber bounds what a number field holds: 16 digits before the point.
+const maxNumber = 1e16
+
+// Create makes a record of what JSON values say, and gives its id.
+func (e *Engine) Create(user, object string, values map[string]any) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := e.as(user)
+	ob, err := v.object(object)
+	if err != nil {
+		return "", err
+	}
+	if !slices.ContainsFunc(ob.Fields, func(f org.Field) bool { return f.Createable }) {
+		return "", refuse(http.StatusBadRequest, "INVALID_TYPE_FOR_OPERATION", "entity type %s does not support create", ob.Name)
+	}
+	if !v.access(ob).Create {
+		return "", refuse(http.StatusForbidden, "INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id")
+	}
+	row := ob.Blank()
+	if _, owned := row["OwnerId"]; owned {
+		row["OwnerId"] = user
+	}
+	if err := v.assign(ob, row, values, func(f *org.Field) bool { return f.Createable }); err != nil {
+		return "", err
+	}
+	v.sign(row, true)
+	id := v.org.NewID(ob.Name)
+	row["Id"] = id
+	if ob.Name == "Opportunity" {
+		row["LastStageChangeDate"] = row["CreatedDate"]
+	}
+	v.org.Derive(ob.Name, row)
+	v.add(ob, row)
+	v.follow(ob, row, nil)
+	return id, nil
+}
+
+// Update changes the fields of a record that JSON values name.
+func (e *Engine) Update(user, object, id string, values map[string]any) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := e.as(user)
+	ob, row, err := v.change(object, id, func(a org.Access) bool { return a.Edit })
+	if err != nil {
+		return err
+	}
+	next := maps.Clone(row)
+	if err := v.assign(ob, next, values, func(f *org.Field) bool { return f.Updateable }); err != nil {
+		return err
+	}
+	if ob.Name == "Opportunity" && next["StageName"] != row["StageName"] {
+		// What follows from the stage follows the new one, unless this very update says otherwise.
+		for _, name := range []string{"Probability", "ForecastCategoryName"} {
+			if !names(values, name) {
+				next[name] = nil
+			}
+		}
+	}
+	v.sign(next, false)
+	if next["StageName"] != row["StageName"] {
+		next["LastStageChangeDate"] = next["LastModifiedDate"]
+	}
+	v.org.Derive(ob.Name, next)
+	before := maps.Clone(row)
+	for i := range ob.Fields {
+		if f := &ob.Fields[i]; next[f.Name] != row[f.Name] {
+			v.unpoint(ob, f, row)
+			row[f.Name] = next[f.Name]
+			v.point(ob, f, row)
+		}
+	}
+	v.follow(ob, row, before)
+	return nil
+}
+
+// Delete takes a record away. Records that point at it lose the reference, an opportunity's history goes
+// with it, and an account with contacts or opportunities stays.
+func (e *Engine) Delete(user, object, id string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := e.as(user)
+	ob, row, err := v.change(object, id, func(a org.Access) bool { return a.Delete })
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(ob.Fields, func(f org.Field) bool { return f.Createable }) {
+		return refuse(http.StatusBadRequest, "INVALID_TYPE_FOR_OPERATION", "entity type %s does not support delete", ob.Name)
+	}
+	full := row.Text("Id")
+	if ob.Name == "Account" && len(e.refs[refKey("Contact", "AccountId", full)])+len(e.refs[refKey("Opportunity", "AccountId", full)]) > 0 {
+		return refuse(http.StatusBadRequest, "DELETE_FAILED", "Your attempt to delete %s could not be completed because contacts or opportunities are associated with it.", row.Text("Name"))
+	}
+	for _, history := range slices.Clone(e.refs[refKey("OpportunityHistory", "OpportunityId", full)]) {
+		e.remove(e.byID[history.Text("Id")])
+	}
+	e.remove(place{ob, row})
+	v.follow(ob, nil, row)
+	return nil
+}
+
+// change finds a record that the user sees and may change.
+func (v *view) change(object, id string, allowed func(org.Access) bool) (*org.Object, org.Row, error) {
+	ob, err := v.object(object)
+	if err != nil {
+		return nil, nil, err
+	}
+	row, err := v.find(ob, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !allowed(v.access(ob)) || !v.edits(ob, row) {
+		return nil, nil, refuse(http.StatusForbidden, "INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id")
+	}
+	return ob, row, nil
+}
+
+// names says whether values give a field, whatever its case.
+func names(values map[string]any, field string) bool {
+	for name := range values {
+		if strings.EqualFold(name, field) {
+			return true
+		}
+	}
+	return false
+}
+
+// assign sets a row's fields from JSON values, or says what is wrong with them. The row is half-set then.
+func (v *view) assign(ob *org.Object, row org.Row, values map[string]any, open func(*org.Field) bool) error {
+	given := map[string]any{}
+	var closed []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if name == "attributes" {
+			continue
+		}
+		f := v.field(ob, name)
+		switch {
+		case f == nil:
+			return noSuchField(ob, name)
+		case !open(f) || !v.writable(ob, f):
+			closed = append(closed, f.Name)
+		}
+		if _, twice := given[f.Name]; twice {
+			return refuse(http.StatusBadRequest, "JSON_PARSER_ERROR", "Duplicate field: %s", f.Name)
+		}
+		given[f.Name] = values[name]
+	}
+	if len(closed) > 0 {
+		err := refuse(http.StatusBadRequest, "INVALID_FIELD_FOR_INSERT_UPDATE", "Unable to create/update fields: %s. Please check the security settings of this field and verify that it is read/write for your profile or permission set.", strings.Join(closed, ", "))
+		err.Fields = closed
+		return err
+	}
+	for i := range ob.Fields { // in the schema's order, so that of several faults the same is told each time
+		f := &ob.Fields[i]
+		value, ok := given[f.Name]
+		if !ok {
+			continue
+		}
+		set, err := v.accept(f, value)
+		if err != nil {
+			return err
+		}
+		row[f.Name] = set
+	}
+	var missing []string
+	for _, f := range ob.Fields {
+		_, touched := given[f.Name]
+		if row[f.Name] == nil && (f.Required || touched && !f.Nillable) {
+			missing = append(missing, f.Name)
+		}
+	}
+	if len(missing) > 0 {
+		err := refuse(http.StatusBadRequest, "REQUIRED_FIELD_MISSING", "Required fields are missing: [%s]", strings.Join(missing, ", "))
+		err.Fields = missing
+		return err
+	}
+	return nil
+}
+
+// accept turns a JSON value into what a row holds for the field.
+func (v *view) accept(f *org.Field, value any) (any, *Error) {
+	bad := func(code, format string, args ...any) *Error {
+		err := refuse(http.StatusBadRequest, code, format, args...)
+		err.Fields = []string{f.Name}
+		return err
+	}
+	wrong := func() *Error {
+		return bad("JSON_PARSER_ERROR", "Cannot deserialize instance of %s from the value given for %s", f.Type, f.Name)
+	}
+	text, isString := value.(string)
+	switch {
+	case value == nil:
+		return nil, nil
+	case isNumber(f.Type):
+		n, ok := value.(float64)
+		switch {
+		case !ok || f.Type == org.Int && n != math.Trunc(n):
+			return nil, wrong()
+		case math.Abs(n) >= maxNumber:
+			return nil, bad("NUMBER_OUTSIDE_VALID_RANGE", "%s: value outside of valid range on numeric field: %v", f.Label, n)
+		case f.Type == org.Currency:
+			n = math.Round(n*100) / 100
+		}
+		return n, nil
+	case f.Type == org.Boolean:
+		if _, ok := value.(bool); !ok {
+			return nil, wrong()
+		}
+		return value, nil
+	case !isString:
+		return nil, wrong()
+	}
+	if text = strings.TrimSpace(text); text == "" {
+		return nil, nil
+	}
+	switch f.Type {
+	case org.Date:
+		day, err := time.Parse(org.DateLayout, text)
+		if err != nil || day.Year() < 1700 || day.Year() > 4000 {
+			return nil, wrong()
+		}
+		return text, nil
+	case org.DateTime:
+		for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999-0700", "2006-01-02T15:04:05.999999999"} {
+			if at, err := time.Parse(layout, text); err == nil && at.Year() >= 1700 && at.Year() <= 4000 {
+				return at.UTC().Format(org.DateTimeLayout), nil
+			}
+		}
+		return nil, wrong()
+	case org.Reference:
+		return v.acceptReference(f, text, bad)
+	case org.Picklist:
+		if f.Restricted && !slices.Contains(f.Picklist, text) {
+			return nil, bad("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "%s: bad value for restricted picklist field: %s", f.Label, text)
+		}
+	case org.Email:
+		if !email.MatchString(text) {
+			return nil, bad("INVALID_EMAIL_ADDRESS", "%s: invalid email address: %s", f.Label, text)
+		}
+	}
+	if f.Length > 0 && utf8.RuneCountInString(text) > f.Length {
+		return nil, bad("STRING_TOO_LONG", "%s: data value too large: %s (max length=%d)", f.Label, text, f.Length)
+	}
+	return text, nil
+}
+
+var email = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s.]+$`)
+
+func (v *view) acceptReference(f *org.Field, text string, bad func(code, format string, args ...any) *Error) (any, *Error) {
+	id, ok := org.CanonicalID(text)
+	if !ok {
+		return nil, bad("MALFORMED_ID", "%s: id value of incorrect type: %s", f.Label, text)
+	}
+	to := v.org.ObjectOf(id)
+	if to == nil || !pointsAt(f, to.Name) {
+		return nil, bad("FIELD_INTEGRITY_EXCEPTION", "%s: id value of incorrect type: %s", f.Label, text)
+	}
+	p, ok := v.byID[id]
+	switch {
+	case v.deleted[id]:
+		return nil, bad("ENTITY_IS_DELETED", "entity is deleted")
+	case !ok:
+		return nil, bad("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
+	case !v.access(p.object).Read || !v.reads(p.object, p.row):
+		err := bad("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "insufficient access rights on cross-reference id: %s", id)
+		err.Status = http.StatusForbidden
+		return nil, err
+	case f.Name == "OwnerId" && !p.row.True("IsActive"):
+		return nil, bad("INACTIVE_OWNER_OR_USER", "owner: operation performed with inactive user [%s]", id)
+	}
+	return id, nil
+}
+
+// sign stamps who wrote a record and when. No two writes share a stamp, so a stamp tells whether a record changed.
+func (v *view) sign(row org.Row, created bool) {
+	at := v.now().Truncate(time.Millisecond)
+	if !at.After(v.stamp) {
+		at = v.stamp.Add(time.Millisecond)
+	}
+	v.stamp = at
+	stamp := at.Format(org.DateTimeLayout)
+	values := org.Row{"LastModifiedDate": stamp, "LastModifiedById": v.user, "SystemModstamp": stamp}
+	if created {
+		values["CreatedDate"], values["CreatedById"] = stamp, v.user
+	}
+	for name, value := range values {
+		if _, has := row[name]; has {
+			row[name] = value
+		}
+	}
+}
+
+func (e *Engine) add(ob *org.Object, row org.Row) {
+	e.org.Rows[ob.Name] = append(e.org.Rows[ob.Name], row)
+	e.index(ob, row)
+}
+
+// remove takes a record out and empties the references to it.
+func (e *Engine) remove(at place) {
+	id := at.row.Text("Id")
+	e.org.Rows[at.object.Name] = without(e.org.Rows[at.object.Name], id)
+	delete(e.byID, id)
+	e.deleted[id] = true
+	for i := range at.object.Fields {
+		e.unpoint(at.object, &at.object.Fields[i], at.row)
+	}
+	for _, other := range e.org.Objects {
+		for _, f := range other.Fields {
+			key := refKey(other.Name, f.Name, id)
+			for _, pointing := range e.refs[key] {
+				pointing[f.Name] = nil
+			}
+			delete(e.refs, key)
+		}
+	}
+}
+
+// follow does what a written, new (before is nil) or deleted (after is nil) record entails elsewhere.
+func (v *view) follow(ob *org.Object, after, before org.Row) {
+	switch ob.Name {
+	case "Opportunity":
+		if after == nil || before != nil && before["StageName"] == after["StageName"] &&
+			before["Amount"] == after["Amount"] && before["CloseDate"] == after["CloseDate"] {
+			return
+		}
+		history := v.org.Object("OpportunityHistory")
+		row := history.Blank()
+		for _, name := range []string{"StageName", "Amount", "Probability", "CloseDate"} {
+			row[name] = after[name]
+		}
+		row["Id"], row["OpportunityId"] = v.org.NewID(history.Name), after["Id"]
+		row["CreatedDate"], row["CreatedById"], row["SystemModstamp"] = after["SystemModstamp"], v.user, after["SystemModstamp"]
+		v.add(history, row)
+	case "Task", "Event":
+		for _, row := range []org.Row{before, after} {
+			if deal, ok := v.byID[row.Text("WhatId")]; ok && deal.object.Name == "Opportunity" {
+				v.org.Derive("Opportunity", deal.row)
+			}
+		}
+	}
+}
