@@ -1,0 +1,379 @@
+package rules
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// command is one write, and what must be found before it can be made.
+type command struct {
+	deal, account, person string // names as typed; "" where the write needs none
+	stage                 string // to be checked against the org's own stages; "" where none is set
+	logs                  bool   // takes the deal of the command it is joined with
+	refused               string // why it can't be made as asked, in a sentence
+	tool                  string
+	args                  func(f found) any
+	tell                  func(f found, r reply) string
+}
+
+// found are the records that a command named.
+type found struct {
+	deal, account, person record
+	stage                 string
+}
+
+// commandRule turns an order that fits a pattern into a command.
+type commandRule struct {
+	pattern *regexp.Regexp
+	make    func(m match) (command, bool)
+}
+
+const (
+	attribute = `(?P<attr>next[ -]?steps?|(?:sales |deal )?stage|clos(?:e|ing)[ -]?date|amount|value|(?:deal )?size|owner|account|probability)`
+	setting   = `(?:set|change|update|make|put|move|push|pull|edit|adjust|correct)`
+	creating  = `(?:(?:create|add|enter|register|make)(?: me)? <the>(?:new )?|(?:open|start) an? (?:new )?|new )`
+	logging   = `(?:log|record|note|track|register|write down) <the>(?:(?:quick|short|new) )?(?P<type>call|phone call|meeting|e-?mail|mail)(?: (?:i|we) (?:had|sent|wrote|made))?`
+	concerns  = `(?:about|on|for|regarding|concerning|re:?)`
+)
+
+var commandRules = []commandRule{
+	{form(setting + ` (?:the |its )?(?P<attr>next[ -]?steps?) (?:of|for|on) {deal} (?:to|as|:|=) (?P<value>".+"|“.+”|‘.+’|'.+')`), setField},
+	{form(setting + ` (?:the |its )?(?P<attr>next[ -]?steps?) (?:of|for|on) {deal} (?:to|as|:|=) (?P<value>.+)`), setField},
+	{form(setting + ` (?:the |its )?` + attribute + ` (?:of|for|on) (?P<deal>.+) (?:to|as|=) (?P<value>.+?)`), setField},
+	{form(setting + ` {deal}['’]s ` + attribute + ` (?:to|as|=) (?P<value>.+)`), setField},
+	{form(`(?:mark|close|set|flag) {deal} (?:as )?(?:closed[ -])?(?P<value>won|lost)`), closeDeal},
+	{form(`(?:move|advance|progress|bring|push|put) (?P<deal>.+) (?:to|into)(?: the)?(?: stage)? (?P<value>.+?)(?: stage)?`), moveStage},
+	{form(logging + ` (?:with|to|from) {person} ` + concerns + ` {deal}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
+	{form(logging + ` ` + concerns + ` (?P<deal>.+) (?:with|to|from) {person}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
+	{form(logging + ` (?:with|to|from) {person}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
+	{form(logging + ` ` + concerns + ` {deal}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
+	{form(creating + `<deal>(?: named| called|:)? (?P<rest>.+)`), createDeal},
+	{form(creating + `contact(?: named| called|:| for)? (?P<rest>.+)`), createContact},
+	{form(creating + `(?:task|to-?do|follow-?up)(?: named| called|:| to)? (?P<rest>.+)`), createTask},
+}
+
+// fieldOf is the field of a deal that people call so.
+func fieldOf(attr string) string {
+	attr = strings.ToLower(strings.ReplaceAll(attr, "-", " "))
+	switch {
+	case strings.HasPrefix(attr, "next"):
+		return "NextStep"
+	case strings.HasSuffix(attr, "stage"):
+		return "StageName"
+	case strings.HasPrefix(attr, "clos"):
+		return "CloseDate"
+	case attr == "owner":
+		return "Owner.Name"
+	case attr == "account":
+		return "Account.Name"
+	case attr == "probability":
+		return "Probability"
+	}
+	return "Amount"
+}
+
+type write struct {
+	Object string         `json:"object"`
+	ID     string         `json:"id,omitempty"`
+	Values map[string]any `json:"values"`
+}
+
+// update is the command that sets one field of a deal.
+func update(deal, field string, value func(f found) any) command {
+	return command{
+		deal: deal, tool: "salesforce_update",
+		args: func(f found) any {
+			return write{opportunity, f.deal.text("id"), map[string]any{field: value(f)}}
+		},
+		tell: func(f found, r reply) string { return tellUpdated(f.deal, field, r) },
+	}
+}
+
+func setField(m match) (command, bool) {
+	deal, value, field := m.name("deal"), unquote(strings.TrimSpace(m.raw("value"))), fieldOf(m.raw("attr"))
+	if deal == "" || value == "" {
+		return command{}, false
+	}
+	c := update(deal, field, func(found) any { return value })
+	switch field {
+	case "StageName":
+		return stageOf(deal, value), true
+	case "Amount":
+		v, ok := amount(value)
+		if !ok {
+			c.refused = fmt.Sprintf("I can't read “%s” as an amount; write it like 75000 or $75,000.", value)
+		}
+		c.args = func(f found) any { return write{opportunity, f.deal.text("id"), map[string]any{field: v}} }
+	case "CloseDate":
+		day, ok := date(value)
+		if !ok {
+			c.refused = fmt.Sprintf("I can't read “%s” as a date; write it like 2026-12-15.", value)
+		}
+		c.args = func(f found) any { return write{opportunity, f.deal.text("id"), map[string]any{field: day}} }
+	case "NextStep":
+	default:
+		c.refused = fmt.Sprintf("I can't change the %s of a deal; I can set its next step, stage, close date and amount.", strings.ToLower(m.raw("attr")))
+	}
+	return c, true
+}
+
+func stageOf(deal, stage string) command {
+	c := update(deal, "StageName", func(f found) any { return f.stage })
+	c.stage = stage
+	return c
+}
+
+func moveStage(m match) (command, bool) {
+	deal, stage := m.name("deal"), unquote(m.raw("value"))
+	return stageOf(deal, stage), deal != "" && stage != ""
+}
+
+func closeDeal(m match) (command, bool) {
+	deal := m.name("deal")
+	return stageOf(deal, "Closed "+strings.ToUpper(m.raw("value")[:1])+strings.ToLower(m.raw("value")[1:])), deal != ""
+}
+
+func logActivity(m match) (command, bool) {
+	kind := strings.ToLower(m.raw("type"))
+	switch {
+	case strings.HasSuffix(kind, "mail"):
+		kind = "email"
+	case strings.HasSuffix(kind, "call"):
+		kind = "call"
+	}
+	c := command{deal: m.name("deal"), person: m.name("person"), logs: true, tool: "salesforce_log_activity"}
+	date := m.raw("date")
+	c.args = func(f found) any {
+		return struct {
+			Type    string `json:"type"`
+			Subject string `json:"subject"`
+			Who     string `json:"who_id,omitempty"`
+			What    string `json:"what_id,omitempty"`
+			Date    string `json:"date,omitempty"`
+		}{kind, subject(kind, f), f.person.text("id"), f.deal.text("id"), date}
+	}
+	c.tell = func(f found, r reply) string { return tellLogged(kind, f, r) }
+	return c, c.deal+c.person != ""
+}
+
+// subject is what an activity is called in Salesforce: "Call with …".
+func subject(kind string, f found) string {
+	title := strings.ToUpper(kind[:1]) + kind[1:]
+	if f.person == nil {
+		return title + " about " + f.deal.text("Name")
+	}
+	if kind == "email" {
+		return title + " to " + f.person.text("Name")
+	}
+	return title + " with " + f.person.text("Name")
+}
+
+// a keyword of a detail follows a space or a comma, and may be led in by "with a", "and".
+const leadIn = `(?i)[\s,]+(?:(?:and|with|which is|is) )*(?:(?:an?|the|its) )?`
+
+var (
+	dealDetails    = regexp.MustCompile(leadIn + `(?:(?P<account>(?:for|at|on|with)(?: the)? (?:account|company|customer)|account|for|at)|(?P<amount>amount(?: of)?|worth|value(?: of)?|valued at)|(?P<close>closing(?: date)?(?: on)?|closes(?: on)?|close date(?: of| on)?|due(?: on)?)|(?P<stage>(?:in |at )?(?:the )?stage))[ :=]+`)
+	contactDetails = regexp.MustCompile(leadIn + `(?:(?P<account>(?:for|at|from|of)(?: the)? (?:account|company|customer)|account|at|from|for)|(?P<email>e-?mail(?: address)?)|(?P<phone>phone(?: number)?)|(?P<title>(?:job )?title|role))[ :=]+`)
+	taskDetails    = regexp.MustCompile(leadIn + `(?:(?P<about>for|with|on|about|regarding)(?: the)?(?: deal| opportunity| contact)?|(?P<due>due(?: date)?(?: on| by)?|by))[ :=]+`)
+)
+
+// creation is the command that makes a record of what is known of it.
+func creation(object, name string, values func(f found) map[string]any) command {
+	return command{
+		tool: "salesforce_create",
+		args: func(f found) any { return write{Object: object, Values: values(f)} },
+		tell: func(_ found, r reply) string { return tellCreated(object, name, r) },
+	}
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return nameOf(values[0])
+}
+
+func createDeal(m match) (command, bool) {
+	head, parts := details(m.raw("rest"), dealDetails)
+	name, stage, money, closes := nameOf(head), first(parts["stage"]), first(parts["amount"]), first(parts["close"])
+	day, dated := date(closes)
+	sum, counted := amount(money)
+	c := creation(opportunity, name, func(f found) map[string]any {
+		v := map[string]any{"Name": name, "StageName": f.stage, "CloseDate": day}
+		if counted {
+			v["Amount"] = sum
+		}
+		if f.account != nil {
+			v["AccountId"] = f.account.text("id")
+		}
+		return v
+	})
+	c.account, c.stage = first(parts["account"]), stage
+	switch {
+	case stage == "" || closes == "":
+		c.refused = "To create a deal I need its stage and its close date too, like: …, closing 2026-12-31, stage Prospecting."
+	case !dated:
+		c.refused = fmt.Sprintf("I can't read “%s” as a date; write it like 2026-12-31.", closes)
+	case money != "" && !counted:
+		c.refused = fmt.Sprintf("I can't read “%s” as an amount; write it like 50000 or $50,000.", money)
+	}
+	return c, name != ""
+}
+
+func createContact(m match) (command, bool) {
+	head, parts := details(m.raw("rest"), contactDetails)
+	name := nameOf(head)
+	c := creation(contact, name, func(f found) map[string]any {
+		v := nameFields(name)
+		for field, detail := range map[string]string{"Email": "email", "Phone": "phone", "Title": "title"} {
+			if s := first(parts[detail]); s != "" {
+				v[field] = s
+			}
+		}
+		if f.account != nil {
+			v["AccountId"] = f.account.text("id")
+		}
+		return v
+	})
+	c.account = first(parts["account"])
+	return c, name != ""
+}
+
+// nameFields are the fields that Salesforce keeps a person's name in. A token's parts have tokens of
+// their own.
+func nameFields(name string) map[string]any {
+	if strings.HasPrefix(name, "<PERSON_") && token.MatchString(name) {
+		stem := strings.TrimSuffix(name, ">")
+		return map[string]any{"FirstName": stem + "_FIRST>", "LastName": stem + "_LAST>"}
+	}
+	if at := strings.LastIndexByte(name, ' '); at > 0 {
+		return map[string]any{"FirstName": name[:at], "LastName": name[at+1:]}
+	}
+	return map[string]any{"LastName": name}
+}
+
+func createTask(m match) (command, bool) {
+	head, parts := details(m.raw("rest"), taskDetails)
+	title, due := unquote(head), first(parts["due"])
+	day, dated := date(due)
+	c := creation("Task", title, func(f found) map[string]any {
+		v := map[string]any{"Subject": title}
+		if f.person != nil {
+			v["WhoId"] = f.person.text("id")
+		}
+		if f.deal != nil {
+			v["WhatId"] = f.deal.text("id")
+		}
+		if dated {
+			v["ActivityDate"] = day
+		}
+		return v
+	})
+	for _, about := range parts["about"] {
+		if name := nameOf(about); token.MatchString(name) {
+			c.person = name
+		} else {
+			c.deal = name
+		}
+	}
+	if due != "" && !dated {
+		c.refused = fmt.Sprintf("I can't read “%s” as a date; write it like 2026-12-01.", due)
+	}
+	return c, title != ""
+}
+
+// carryOut finds everything that the commands name, and only if all of it is found once, makes all
+// the writes in one turn: half of what was asked is not what was asked.
+func carryOut(commands []command) plan {
+	for i, c := range commands {
+		if !c.logs || c.deal != "" {
+			continue
+		}
+		for _, other := range commands {
+			if other.deal != "" {
+				commands[i].deal = other.deal
+			}
+		}
+	}
+	return func(d *dialogue) string {
+		for _, c := range commands {
+			if c.refused != "" {
+				return c.refused
+			}
+			d.needs(c.tool)
+		}
+		if d.missing != "" {
+			return ""
+		}
+		var problems []string
+		all, ready := make([]found, len(commands)), true
+		for i, c := range commands {
+			one := func(object, name string) record {
+				if name == "" {
+					return nil
+				}
+				rows, ok := d.find(sought{object, name})
+				ready = ready && ok
+				if len(rows) == 1 {
+					return rows[0]
+				}
+				if problem := tellNotOne(object, name, rows); ok && !slices.Contains(problems, problem) {
+					problems = append(problems, problem)
+				}
+				return nil
+			}
+			all[i] = found{deal: one(opportunity, c.deal), account: one(account, c.account), person: one(contact, c.person)}
+			if c.stage != "" {
+				r, ok := d.call("describe", "salesforce_describe", describe{opportunity})
+				ready = ready && ok
+				var problem string
+				if all[i].stage, problem = stageNamed(c.stage, stageNames(r)); ok && problem != "" {
+					problems = append(problems, problem)
+				}
+			}
+		}
+		if !ready {
+			return ""
+		}
+		if len(problems) > 0 {
+			return strings.Join(problems, "\n\n") + "\n\nNothing was changed."
+		}
+		var said []string
+		for i, c := range commands {
+			r, ok := d.try(fmt.Sprintf("write%d", i+1), c.tool, c.args(all[i]))
+			switch {
+			case !ok:
+			case r.fault != nil:
+				said = append(said, tellNotDone(c.tool, r.fault))
+			case r.Status != "" && r.Status != "done":
+				said = append(said, tellWaits(c.tool))
+			default:
+				said = append(said, c.tell(all[i], r))
+			}
+		}
+		return strings.Join(said, "\n")
+	}
+}
+
+// stageNamed is the org's stage that people mean: the same but for case, or the only one that has
+// the words in it. Where the org doesn't list its stages, what was typed has to do.
+func stageNamed(typed string, stages []string) (stage, problem string) {
+	var near []string
+	for _, s := range stages {
+		if strings.EqualFold(s, typed) {
+			return s, ""
+		}
+		if strings.Contains(strings.ToLower(s), strings.ToLower(typed)) {
+			near = append(near, s)
+		}
+	}
+	switch {
+	case len(stages) == 0:
+		return typed, ""
+	case len(near) == 1:
+		return near[0], ""
+	}
+	return "", fmt.Sprintf("There is no one stage “%s”; choose one of: %s.", typed, strings.Join(stages, ", "))
+}

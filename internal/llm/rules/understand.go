@@ -1,0 +1,464 @@
+package rules
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// understand finds the plan of a question: nil when no rule has one, and then, where a rule had all
+// but some words, those words.
+func understand(question string) (do plan, unplaced string) {
+	question = tidy(question)
+	if commands := joined(question); commands != nil {
+		return carryOut(commands), ""
+	}
+	for _, r := range rules {
+		m := r.pattern.FindStringSubmatch(question)
+		if m == nil {
+			continue
+		}
+		do, left := r.make(match{pattern: r.pattern, text: question, groups: m})
+		if do != nil {
+			return do, ""
+		}
+		if unplaced == "" {
+			unplaced = left
+		}
+	}
+	return nil, unplaced
+}
+
+// joined reads "do this and do that": every part must be a command, else the question is none.
+func joined(question string) []command {
+	var commands []command
+	for _, part := range split(question) {
+		c, ok := commandOf(tidy(part))
+		if !ok {
+			// The "and" may belong to a name, so the whole may still be one command.
+			if c, ok = commandOf(question); !ok {
+				return nil
+			}
+			return []command{c}
+		}
+		commands = append(commands, c)
+	}
+	return commands
+}
+
+func commandOf(text string) (command, bool) {
+	for _, r := range commandRules {
+		if m := r.pattern.FindStringSubmatch(text); m != nil {
+			if c, ok := r.make(match{pattern: r.pattern, text: text, groups: m}); ok {
+				return c, true
+			}
+		}
+	}
+	return command{}, false
+}
+
+// match is a question that fits a rule's pattern.
+type match struct {
+	pattern *regexp.Regexp
+	text    string
+	groups  []string
+}
+
+// raw is what a group of the pattern matched.
+func (m match) raw(group string) string {
+	if i := m.pattern.SubexpIndex(group); i >= 0 {
+		return m.groups[i]
+	}
+	return ""
+}
+
+// name is what a group matched, as the name of a record: without quotes, or where there are none,
+// without the words around it that say what it is.
+func (m match) name(group string) string { return nameOf(m.raw(group)) }
+
+var (
+	around = regexp.MustCompile(`^(?:(?:the|our|my) )?(?:(?i:deal|opportunity|opp|account|company|customer|contact)(?: (?:named|called))? )?`)
+	behind = regexp.MustCompile(` (?:deal|opportunity|opp|account)$`)
+)
+
+func nameOf(raw string) string {
+	raw = strings.Trim(raw, " ,")
+	if inner := unquote(raw); inner != raw {
+		return inner
+	}
+	return unquote(strings.TrimSpace(behind.ReplaceAllString(around.ReplaceAllString(raw, ""), "")))
+}
+
+// quotes are the pairs that people put around names, on whatever keyboard.
+var quotes = [...][2]string{{`"`, `"`}, {`'`, `'`}, {"“", "”"}, {"„", "“"}, {"‘", "’"}, {"’", "’"}, {"”", "”"}}
+
+func unquote(s string) string {
+	for _, q := range quotes {
+		inner, opened := strings.CutPrefix(s, q[0])
+		if inner, closed := strings.CutSuffix(inner, q[1]); opened && closed {
+			return strings.TrimSpace(inner)
+		}
+	}
+	return s
+}
+
+// proper says whether unquoted words look like a name: a token, or something with a capital or a
+// digit in front.
+func proper(raw string) bool {
+	raw = strings.TrimSpace(raw)
+	if raw == "" {
+		return false
+	}
+	first := []rune(raw)[0]
+	return unquote(raw) != raw || first == '<' || unicode.IsUpper(first) || unicode.IsDigit(first)
+}
+
+var (
+	politeAhead = regexp.MustCompile(`(?i)^(?:please|kindly|hi|hello|hey|ok|okay|now|then|also|and|so|(?:can|could|would|will) you|can i|(?:i want|i would like|i['’]d like|i need)(?: you)? to|let['’]s|go ahead and)\b[\s,:!]*`)
+	politeAfter = regexp.MustCompile(`(?i)(?:[\s,]+(?:please|thanks|thank you|for me)|[\s?!.,;]+)$`)
+)
+
+// tidy leaves the bare question: one line, no courtesies, no punctuation at its end.
+func tidy(q string) string {
+	q = strings.Join(strings.Fields(q), " ")
+	for {
+		shorter := politeAfter.ReplaceAllString(politeAhead.ReplaceAllString(q, ""), "")
+		if shorter == q {
+			return q
+		}
+		q = shorter
+	}
+}
+
+var next = regexp.MustCompile(`(?i)(?:,? and(?: then| also)?|,? then|;) (?:please )?(?:log|record|set|change|update|move|create|add|mark|close) `)
+
+// split cuts a question before each further command, outside of quotes.
+func split(q string) []string {
+	quoted := quotedSpans(q)
+	var parts []string
+	from := 0
+	for _, at := range next.FindAllStringIndex(q, -1) {
+		if inside(quoted, at[0]) {
+			continue
+		}
+		parts = append(parts, q[from:at[0]])
+		from = at[0] + len(ahead.FindString(q[at[0]:at[1]]))
+	}
+	return append(parts, q[from:])
+}
+
+var ahead = regexp.MustCompile(`(?i)^(?:,? and(?: then| also)?|,? then|;) `)
+
+// quotedSpans finds what stands between quotes: one that opens follows a space, one that closes
+// precedes a space or punctuation, so that an apostrophe is neither.
+func quotedSpans(q string) [][2]int {
+	var spans [][2]int
+	for at := 0; at < len(q); at++ {
+		if at > 0 && q[at-1] != ' ' && q[at-1] != ',' && q[at-1] != ':' {
+			continue
+		}
+		for _, pair := range quotes {
+			if !strings.HasPrefix(q[at:], pair[0]) {
+				continue
+			}
+			if end := closing(q, at+len(pair[0]), pair[1]); end > 0 {
+				spans = append(spans, [2]int{at, end})
+				at = end - 1
+				break
+			}
+		}
+	}
+	return spans
+}
+
+func closing(q string, from int, quote string) int {
+	for at := from; ; {
+		i := strings.Index(q[at:], quote)
+		if i < 0 {
+			return -1
+		}
+		at += i + len(quote)
+		if at == len(q) || strings.ContainsRune(" ,.;:?!)", rune(q[at])) {
+			return at
+		}
+	}
+}
+
+func inside(spans [][2]int, at int) bool {
+	for _, s := range spans {
+		if s[0] <= at && at < s[1] {
+			return true
+		}
+	}
+	return false
+}
+
+// details cuts a text at keywords outside of quotes: what stands before the first, and behind each
+// the text up to the next, by the name of the keyword's group.
+func details(text string, keywords *regexp.Regexp) (head string, parts map[string][]string) {
+	quoted := quotedSpans(text)
+	parts = map[string][]string{}
+	from, name := 0, ""
+	keep := func(to int) {
+		part := strings.Trim(text[from:to], " ,")
+		if name == "" {
+			head = part
+		} else if part != "" {
+			parts[name] = append(parts[name], part)
+		}
+	}
+	for _, at := range keywords.FindAllStringSubmatchIndex(text, -1) {
+		if inside(quoted, at[0]) || at[0] == 0 {
+			continue
+		}
+		keep(at[0])
+		from = at[1]
+		for i, n := range keywords.SubexpNames() {
+			if n != "" && at[2*i] >= 0 {
+				name = n
+			}
+		}
+	}
+	keep(len(text))
+	return head, parts
+}
+
+var macro = regexp.MustCompile(`\{(\w+)\}`)
+
+// form compiles a rule's pattern: {x} is a named group of quoted or other text, <deal> the words for
+// a deal, and so on; case doesn't matter, and the whole question has to fit.
+func form(pattern string) *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^` + spell(pattern) + `$`)
+}
+
+func spell(pattern string) string {
+	pattern = strings.NewReplacer(
+		"<deal>", `(?:deal|opportunity|opp)`,
+		"<deals>", `(?:deals?|opportunit(?:y|ies)|opps?)`,
+		"<account>", `(?:account|company|customer)`,
+		"<show>", `(?:show|display|get|see|open|pull up|give me|fetch|list|tell|describe|summari[sz]e|find)(?: me)?`,
+		"<the>", `(?:(?:the|a|an|our|my|all|all the|any) )?`,
+	).Replace(pattern)
+	return macro.ReplaceAllString(pattern, `(?P<$1>".+?"|“.+?”|„.+?“|‘.+?’|'.+?'|.+?)`)
+}
+
+// wish is what a question about figures or lists of deals asks for, slot by slot.
+type wish struct {
+	group   string // owner, region, stage; "" for none
+	weight  string // amount; "" for count
+	period  string // "this_quarter"; "" for none
+	days    int
+	over    *float64 // amount strictly above
+	least   *float64 // amount at least
+	under   *float64 // amount strictly below
+	top     int
+	status  string // open, won, lost, closed; "" for any
+	mine    bool
+	closing bool // the period is that of the close date
+	stage   string
+	owner   string
+}
+
+// slot is one thing that can be said anywhere in such a question.
+type slot struct {
+	name    string
+	pattern *regexp.Regexp
+	set     func(w *wish, said []string) bool // false: said, but without a meaning
+}
+
+const (
+	money  = `(?:usd ?|us\$ ?|\$ ?)?(\d[\d,]*(?:\.\d+)? ?(?:k|m|mn|thousand|million)?)(?: ?(?:usd|us dollars|dollars))?\b`
+	number = `(\d+|a|one|two|three|four|five|six|seven|eight|nine|ten)`
+	people = `(owner|deal owner|rep|sales rep|representative|sales representative|seller|sales ?person|account executive|ae|region|stage|sales stage)(?:['’]s|s)?`
+)
+
+// slots are taken in this order, so that "over 45 days" is no amount and "by amount" no group.
+var slots = []slot{
+	{"days", phrase(`(?:(?:for|in|since|within|during|over the)(?: the)?(?: last| past)? ?)?(more than |over |longer than )?\b` + number + `[ -]?(days?|weeks?|months?)(?: or (?:more|longer))?`), func(w *wish, s []string) bool {
+		return setDays(w, s[2], s[3], s[1] != "")
+	}},
+	{"days", phrase(`(?:(?:for|in|since) )?at least ` + number + `[ -](days?|weeks?|months?)`), func(w *wish, s []string) bool { return setDays(w, s[1], s[2], false) }},
+	{"days", phrase(`(?:(?:for|in|since) )?(\d+) ?d`), func(w *wish, s []string) bool { return setDays(w, s[1], "d", false) }},
+	{"top", phrase(`(?:top|largest|biggest|highest|most valuable) ` + number), func(w *wish, s []string) bool { w.top = count(s[1]); return 0 < w.top && w.top <= listed }},
+	{"top", phrase(number + ` (?:largest|biggest|highest|most valuable)`), func(w *wish, s []string) bool { w.top = count(s[1]); return 0 < w.top && w.top <= listed }},
+	{"top", phrase(`(?:largest|biggest|highest[- ]value|most valuable)`), func(w *wish, _ []string) bool { w.top = 10; return true }},
+	{"over", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth |valued )?(?:over|above|more than|greater than|larger than|bigger than|exceeding)|>) ?` + money), func(w *wish, s []string) bool { return set(&w.over, s[1]) }},
+	{"least", regexp.MustCompile(`(?i)(?:\b(?:worth |of )?at least|>=) ?` + money), func(w *wish, s []string) bool { return set(&w.least, s[1]) }},
+	{"under", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth )?(?:under|below|less than|smaller than)|<) ?` + money), func(w *wish, s []string) bool { return set(&w.under, s[1]) }},
+	{"weight", phrase(`(?:weighted )?by (?:amount|value|revenue|dollars)|(?:value|amount|dollar)[- ](?:weighted|based)|in dollars`), func(w *wish, _ []string) bool { w.weight = "amount"; return true }},
+	{"weight", phrase(`by (?:count|number)|count[- ]based|by number of deals`), func(w *wish, _ []string) bool { w.weight = "count"; return true }},
+	{"group", phrase(`(?:(?:split|broken down|grouped|group) )?(?:by|per|for each|for every|of each|across) (?:the )?` + people), setGroup},
+	{"group", phrase(`(?:which|what) ` + people + ` (?:has|have|had|with) the (?:best|highest|lowest|worst|most|largest|biggest)`), setGroup},
+	{"group", phrase(`who (?:has|had) the (?:best|highest|lowest|worst)`), func(w *wish, _ []string) bool { w.group = "owner"; return true }},
+	{"period", phrase(`(?:quarter[- ]to[- ]date|qtd)`), func(w *wish, _ []string) bool { w.period = "this_quarter"; return true }},
+	{"period", phrase(`(?:year[- ]to[- ]date|ytd)`), func(w *wish, _ []string) bool { w.period = "this_year"; return true }},
+	{"period", phrase(`(?:month[- ]to[- ]date|mtd)`), func(w *wish, _ []string) bool { w.period = "this_month"; return true }},
+	{"period", phrase(`(?:of )?all[- ]time|ever|all periods`), func(w *wish, _ []string) bool { w.period = "all"; return true }},
+	{"period", phrase(`(?:(?:in|for|during|over|within|of) )?(?:the )?(this|current|last|previous|prior|next|coming) (week|month|quarter|year)(?:['’]s)?`), setPeriod},
+	{"mine", phrase(`(?:that |which )?(?:do )?i (?:own|have)|(?:that |which )?are mine|(?:assigned to|owned by) me|my|mine`), func(w *wish, _ []string) bool { w.mine = true; return true }},
+	{"status", phrase(`(?:that |which )?(?:(?:are|were|have been|did) )?(?:closed[- ]|we )?(won|lost|win|lose)`), setStatus},
+	{"status", phrase(`(?:that |which )?(?:(?:are|were|have been) )?(?:still )?(open|closed)`), setStatus},
+	{"closing", phrase(`(?:that |which )?(?:are |is |will )?(?:set to |due to |expected to )?(?:closing|close|closes|due|expected to close|with (?:a )?close date)`), func(w *wish, _ []string) bool { w.closing = true; return true }},
+	{"stage", phrase(spell(`(?:in|at|with) (?:the )?stage (".+?"|“.+?”|'.+?'|(?-i:\pL[\pL&./-]*(?: \p{Lu}[\pL&./-]*)*))`)), func(w *wish, s []string) bool { w.stage = unquote(s[1]); return true }},
+	{"owner", phrase(`(?:(?:that |which )?(?:are )?(?:owned by|belonging to|assigned to)|of) (<PERSON_\w+>|(?-i:\p{Lu}[\pL'’-]+(?: \p{Lu}[\pL'’-]+)+))`), func(w *wish, s []string) bool { w.owner = s[1]; return true }},
+}
+
+// phrase compiles a pattern of whole words, case aside. Quotes and brackets may end it too.
+func phrase(pattern string) *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\b(?:` + pattern + `)(?:$|\b|[ ,])`)
+}
+
+// filler are the words that ask without saying what.
+var filler = setOf("what", "what's", "what’s", "whats", "is", "are", "was", "were", "our", "the", "a", "an", "show", "me", "us", "list", "give",
+	"tell", "get", "see", "of", "for", "in", "on", "with", "do", "does", "did", "have", "has", "had", "which", "that", "we", "and", "how", "much",
+	"many", "there", "all", "currently", "now", "look", "like", "about", "at", "their", "compare", "find", "i", "it", "to", "display", "every", "out", "been")
+
+func setOf(words ...string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range words {
+		m[w] = true
+	}
+	return m
+}
+
+// wishes reads a question slot by slot. Every word has to be placed: in the topic, in a slot that
+// the topic takes, among its extra words, or as filler. What is not is handed back, since leaving it
+// out would answer another question.
+func wishes(text string, topic *regexp.Regexp, takes, extra string) (w wish, unplaced string) {
+	rest := topic.ReplaceAllString(text, " | ")
+	for _, s := range slots {
+		if !strings.Contains(" "+takes+" ", " "+s.name+" ") {
+			continue
+		}
+		if m := s.pattern.FindStringSubmatchIndex(rest); m != nil && s.set(&w, submatches(rest, m)) {
+			rest = rest[:m[0]] + " | " + rest[m[1]:]
+		}
+	}
+	var left []string
+	for _, word := range strings.FieldsFunc(rest, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("|,?!.:", r) }) {
+		if lower := strings.ToLower(word); !filler[lower] && !strings.Contains(" "+extra+" ", " "+lower+" ") {
+			left = append(left, word)
+		}
+	}
+	return w, strings.Join(left, " ")
+}
+
+func submatches(s string, at []int) []string {
+	var all []string
+	for i := 0; i < len(at); i += 2 {
+		if at[i] < 0 {
+			all = append(all, "")
+		} else {
+			all = append(all, s[at[i]:at[i+1]])
+		}
+	}
+	return all
+}
+
+func setDays(w *wish, number, unit string, more bool) bool {
+	n := count(number)
+	switch strings.ToLower(unit)[0] {
+	case 'w':
+		n *= 7
+	case 'm':
+		n *= 30
+	}
+	if more {
+		n++ // "more than 30" begins at 31
+	}
+	w.days = n
+	return n > 0
+}
+
+func setGroup(w *wish, s []string) bool {
+	switch g := strings.ToLower(s[1]); {
+	case g == "region":
+		w.group = "region"
+	case strings.HasSuffix(g, "stage"):
+		w.group = "stage"
+	default:
+		w.group = "owner"
+	}
+	return true
+}
+
+func setPeriod(w *wish, s []string) bool {
+	which := map[string]string{"this": "this", "current": "this", "next": "next", "coming": "next"}[strings.ToLower(s[1])]
+	if which == "" {
+		which = "last"
+	}
+	w.period = which + "_" + strings.ToLower(s[2])
+	return true
+}
+
+func setStatus(w *wish, s []string) bool {
+	switch status := strings.ToLower(s[1]); status {
+	case "win":
+		w.status = "won"
+	case "lose":
+		w.status = "lost"
+	default:
+		w.status = status
+	}
+	return true
+}
+
+func set(to **float64, text string) bool {
+	v, ok := amount(text)
+	if ok {
+		*to = &v
+	}
+	return ok
+}
+
+// count reads a small number; 0 for none.
+func count(s string) int {
+	for i, w := range strings.Fields("zero one two three four five six seven eight nine ten") {
+		if strings.EqualFold(s, w) {
+			return i
+		}
+	}
+	if strings.EqualFold(s, "a") {
+		return 1
+	}
+	n := 0
+	if _, err := fmt.Sscanf(s, "%d", &n); err != nil || len(s) > 5 {
+		return 0
+	}
+	return n
+}
+
+var amountForm = regexp.MustCompile(`(?i)^` + money + `$`)
+
+// amount reads "$75,000", "50k", "1.5 million USD".
+func amount(text string) (float64, bool) {
+	m := amountForm.FindStringSubmatch(strings.TrimSpace(text))
+	if m == nil {
+		return 0, false
+	}
+	digits := strings.ToLower(strings.ReplaceAll(m[1], ",", ""))
+	bare := strings.TrimRight(digits, " kmnthousadilo")
+	var v float64
+	if _, err := fmt.Sscanf(bare, "%g", &v); err != nil || len(bare) > 15 {
+		return 0, false
+	}
+	switch unit := strings.TrimSpace(digits[len(bare):]); {
+	case unit == "k" || unit == "thousand":
+		v *= 1e3
+	case unit != "":
+		v *= 1e6
+	}
+	return v, true
+}
+
+// date reads a day that can't be mistaken for another: 12/11/2026 can.
+func date(text string) (string, bool) {
+	for _, layout := range []string{time.DateOnly, "January 2, 2006", "Jan 2, 2006", "January 2 2006", "Jan 2 2006", "2 January 2006", "2 Jan 2006"} {
+		if t, err := time.Parse(layout, strings.TrimSpace(text)); err == nil {
+			return t.Format(time.DateOnly), true
+		}
+	}
+	return "", false
+}
