@@ -102,7 +102,11 @@ type Conversation struct {
 	ws    steward.WorkspaceID
 	id    steward.ConversationID
 
-	mu sync.Mutex
+	mu    sync.Mutex
+	byID  map[string]*entry
+	refs  map[steward.Ref][]*entry // the first is what the field's value is exchanged for
+	exact map[string]*entry        // kept values that are in no dictionary, as they are spelled
+	known dictionary
 }
 
 // LogValue names the conversation and shows nothing that it holds.
@@ -112,7 +116,7 @@ func (c *Conversation) LogValue() slog.Value { return slog.StringValue(string(c.
 type Viewer interface {
 	// Read gives the present values of records' fields. What may not be seen, or is no longer there, is absent.
 	Read(ctx context.Context, refs []steward.Ref) (map[steward.Ref]string, error)
-	// Vault says whether they may see kept values of a class.
+	// Vault says whether they may see kept values of a class. It doesn't use the conversation.
 	Vault(class steward.Class) bool
 }
 

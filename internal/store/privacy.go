@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/privacy"
+)
+
+// Privacy keeps tokens and persons: it is a privacy.Store and a privacy.PersonStore.
+type Privacy struct{ *DB }
+
+const tokenColumns = "id, conversation, type, kind, issued_us, scopes, box"
+
+func scanToken(scan func(...any) error) (privacy.Row, error) {
+	var row privacy.Row
+	var issued int64
+	var scopes string
+	err := scan(&row.ID, &row.Conversation, &row.Type, &row.Kind, &issued, &scopes, &row.Sealed.Box)
+	row.Issued, row.Sealed.Scopes = instant(issued), steward.ParseScopes(scopes)
+	return row, err
+}
+
+// Tokens gives a conversation's rows in the order of their issue, ties by id.
+func (p Privacy) Tokens(ctx context.Context, ws steward.WorkspaceID, conv steward.ConversationID) ([]privacy.Row, error) {
+	var all []privacy.Row
+	err := p.rows(ctx, func(scan func(...any) error) error {
+		row, err := scanToken(scan)
+		all = append(all, row)
+		return err
+	}, "SELECT "+tokenColumns+" FROM tokens WHERE workspace = $1 AND conversation = $2 ORDER BY issued_us, id", ws, conv)
+	return all, err
+}
+
+// IssueTokens keeps new rows and names the ids that were taken already, whose rows it left alone.
+func (p Privacy) IssueTokens(ctx context.Context, ws steward.WorkspaceID, rows []privacy.Row) ([]string, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	var taken []string
+	err := p.update(ctx, func(tx *sql.Tx) error {
+		insert, err := tx.PrepareContext(ctx, "INSERT INTO tokens (workspace, "+tokenColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (workspace, id) DO NOTHING")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = insert.Close() }()
+		for _, row := range rows {
+			res, err := insert.ExecContext(ctx, ws, row.ID, row.Conversation, row.Type, row.Kind, micros(row.Issued), row.Sealed.ScopeList(), row.Sealed.Box)
+			if err != nil {
+				return err
+			}
+			n, err := res.RowsAffected()
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				taken = append(taken, row.ID)
+			}
+		}
+		return nil
+	})
+	return taken, err
+}
+
+// ResealToken replaces kind and sealed value of one row.
+func (p Privacy) ResealToken(ctx context.Context, ws steward.WorkspaceID, row privacy.Row) error {
+	n, err := p.exec(ctx, "UPDATE tokens SET kind = $1, scopes = $2, box = $3 WHERE workspace = $4 AND id = $5",
+		row.Kind, row.Sealed.ScopeList(), row.Sealed.Box, ws, row.ID)
+	if err == nil && n == 0 {
+		return steward.Errorf(steward.NotFound, "there is no such token")
+	}
+	return err
+}
+
+// WalkTokens gives f every row of the workspace that was not emptied, in the order of ids.
+func (p Privacy) WalkTokens(ctx context.Context, ws steward.WorkspaceID, f func(privacy.Row) error) error {
+	return p.rows(ctx, func(scan func(...any) error) error {
+		row, err := scanToken(scan)
+		if err != nil {
+			return err
+		}
+		return f(row)
+	}, "SELECT "+tokenColumns+" FROM tokens WHERE workspace = $1 AND scopes <> '' ORDER BY id", ws)
+}
+
+// EmptyTokens removes scopes and box of the rows and keeps the rows.
+func (p Privacy) EmptyTokens(ctx context.Context, ws steward.WorkspaceID, ids []string) error {
+	return p.update(ctx, func(tx *sql.Tx) error {
+		for _, id := range ids {
+			if _, err := tx.ExecContext(ctx, "UPDATE tokens SET scopes = '', box = $1 WHERE workspace = $2 AND id = $3", []byte{}, ws, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// People gives the persons known by the digests.
+func (p Privacy) People(ctx context.Context, ws steward.WorkspaceID, digests []string) (map[string]steward.PersonID, error) {
+	known := map[string]steward.PersonID{}
+	for _, digest := range digests {
+		var person steward.PersonID
+		found, err := p.one(ctx, []any{&person}, "SELECT person FROM persons WHERE workspace = $1 AND digest = $2", ws, digest)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			known[digest] = person
+		}
+	}
+	return known, nil
+}
+
+// AddPeople keeps the persons of digests that are unknown and gives those that hold afterwards.
+func (p Privacy) AddPeople(ctx context.Context, ws steward.WorkspaceID, people map[string]steward.PersonID) (map[string]steward.PersonID, error) {
+	held := map[string]steward.PersonID{}
+	err := p.update(ctx, func(tx *sql.Tx) error {
+		for digest, person := range people {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO persons (workspace, digest, person) VALUES ($1, $2, $3) ON CONFLICT (workspace, digest) DO NOTHING", ws, digest, person); err != nil {
+				return err
+			}
+			if err := tx.QueryRowContext(ctx, "SELECT person FROM persons WHERE workspace = $1 AND digest = $2", ws, digest).Scan(&person); err != nil {
+				return err
+			}
+			held[digest] = person
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return held, nil
+}
+
+// DropPerson removes every digest of a person.
+func (p Privacy) DropPerson(ctx context.Context, ws steward.WorkspaceID, person steward.PersonID) error {
+	_, err := p.exec(ctx, "DELETE FROM persons WHERE workspace = $1 AND person = $2", ws, person)
+	return err
+}
