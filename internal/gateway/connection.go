@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/connector"
+	"github.com/stewardhq/steward/internal/identity"
+	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/policy"
+)
+
+// credential is what is sealed of a member's sign-in at a system.
+type credential struct {
+	AccessToken string `json:"access_token"`
+}
+
+// session gathers what a call acts with: the member's own credential on the workspace's connection.
+func (g *Gateway) session(ctx context.Context, caller identity.Caller, id steward.ConnectionID) (connector.Session, error) {
+	connection, err := g.Connections.Connection(ctx, caller.Workspace(), id)
+	if err != nil {
+		if steward.KindOf(err) == steward.NotFound {
+			err = steward.Errorf(steward.Unauthenticated, "%s isn't connected to this workspace yet; an administrator connects it with `steward connect %s`", id, id).Because(err)
+		}
+		return connector.Session{}, err
+	}
+	sealed, err := g.Connections.Credential(ctx, caller.Workspace(), id, caller.Member())
+	if kind := steward.KindOf(err); err != nil && (kind == steward.NotFound || kind == steward.Gone) {
+		return connector.Session{}, steward.Errorf(steward.Unauthenticated, "you have not connected your own %s account; do so with `steward connect %s`", id, id).Because(err)
+	} else if err != nil {
+		return connector.Session{}, err
+	}
+	plain, err := g.Sealer.Open(ctx, credentialPlace(caller.Workspace(), id, caller.Member()), sealed)
+	if err != nil {
+		return connector.Session{}, err
+	}
+	var secret credential
+	if err := json.Unmarshal(plain, &secret); err != nil {
+		return connector.Session{}, fmt.Errorf("gateway: credential: %w", err)
+	}
+	return g.sessionWith(caller.Workspace(), connection, secret)
+}
+
+func (g *Gateway) sessionWith(ws steward.WorkspaceID, c Connection, secret credential) (connector.Session, error) {
+	client, err := g.Client(ws, c.InstanceURL)
+	return connector.Session{
+		Connection: c.ID, InstanceURL: c.InstanceURL, AccessToken: connector.Secret(secret.AccessToken), HTTP: client,
+	}, err
+}
+
+// Connect links a member to a system with their own credential, after asking the system whose it is.
+func (g *Gateway) Connect(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID, instanceURL, accessToken string) (connector.Identity, error) {
+	var who connector.Identity
+	err := g.Govern(ctx, caller, Act{
+		Kind: ledger.ConnectionAdded, Action: policy.Manage, Stored: "connections", Owner: member, System: string(id),
+	}, func(ctx context.Context) (err error) {
+		who, err = g.connect(ctx, caller, member, id, instanceURL, accessToken)
+		return err
+	})
+	return who, err
+}
+
+func (g *Gateway) connect(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID, instanceURL, accessToken string) (connector.Identity, error) {
+	system, ok := g.Connectors[string(id)]
+	if !ok {
+		return connector.Identity{}, steward.Errorf(steward.Invalid, "Steward can't connect to %q; it knows salesforce", id)
+	}
+	address, err := url.Parse(strings.TrimRight(instanceURL, "/"))
+	if err != nil || address.Host == "" || address.Path != "" || address.RawQuery != "" || address.User != nil ||
+		(address.Scheme != "https" && address.Scheme != "http") {
+		return connector.Identity{}, steward.Errorf(steward.Invalid, "the instance URL looks like https://acme.my.salesforce.com, without a path")
+	}
+	if accessToken == "" {
+		return connector.Identity{}, steward.Errorf(steward.Invalid, "an access token is needed to connect")
+	}
+	secret := credential{AccessToken: accessToken}
+	link := Connection{ID: id, InstanceURL: address.String(), Created: g.Now()}
+	known, err := g.Connections.Connection(ctx, caller.Workspace(), id)
+	switch {
+	case err == nil:
+		// Only the address that an administrator chose is ever given a credential.
+		if known.InstanceURL != link.InstanceURL && caller.Role() != steward.Admin {
+			return connector.Identity{}, steward.Errorf(steward.Denied, "this workspace is connected to another address; only an administrator can change it")
+		}
+		link.OrgID, link.Created = known.OrgID, known.Created
+	case steward.KindOf(err) != steward.NotFound:
+		return connector.Identity{}, err
+	case caller.Role() != steward.Admin:
+		return connector.Identity{}, steward.Errorf(steward.Denied, "%s isn't connected to this workspace yet; an administrator has to connect it first", id)
+	}
+	session, err := g.sessionWith(caller.Workspace(), link, secret)
+	if err != nil {
+		return connector.Identity{}, err
+	}
+	who, err := system.Identify(ctx, session)
+	if err != nil {
+		return connector.Identity{}, err
+	}
+	if link.OrgID != "" && link.OrgID != who.OrgID {
+		return connector.Identity{}, steward.Errorf(steward.Conflict, "this credential belongs to another organisation than the one connected; use one of the same organisation")
+	}
+	link.OrgID = who.OrgID
+	plain, err := json.Marshal(secret)
+	if err != nil {
+		return connector.Identity{}, fmt.Errorf("gateway: credential: %w", err)
+	}
+	sealed, err := g.Sealer.Seal(ctx, credentialPlace(caller.Workspace(), id, member), []steward.Scope{steward.CredentialScope(id, member)}, plain)
+	if err != nil {
+		return connector.Identity{}, err
+	}
+	if err := g.Connections.PutConnection(ctx, caller.Workspace(), link); err != nil {
+		return connector.Identity{}, err
+	}
+	return who, g.Connections.PutCredential(ctx, caller.Workspace(), id, member, sealed)
+}
+
+func credentialPlace(ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID) steward.Place {
+	return steward.Place{Workspace: ws, Table: "credentials", Row: string(id) + "/" + string(m)}
+}

@@ -1,0 +1,387 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/connector"
+	"github.com/stewardhq/steward/internal/identity"
+	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/policy"
+	"github.com/stewardhq/steward/internal/privacy"
+)
+
+// maxTargets is how many record ids an entry's header may hold; the rest stand in a part.
+const maxTargets = 32
+
+// toolTarget is a system's tool, with the asker's own credential in hand.
+type toolTarget struct {
+	g         *Gateway
+	caller    identity.Caller
+	call      Call
+	tool      connector.Tool
+	connector connector.Connector
+	session   connector.Session
+	usage     Usage
+
+	// Of a write, read fresh before anybody is asked whether it may happen.
+	preview  connector.Preview
+	changes  []steward.Change
+	approved string // "self" or "other" once somebody confirmed exactly this
+	index    int    // which call of the proposal it is
+}
+
+func (g *Gateway) toolTarget(ctx context.Context, caller identity.Caller, call Call) (*toolTarget, error) {
+	t := &toolTarget{g: g, caller: caller, call: call}
+	var err error
+	if t.connector, t.tool, err = g.tool(call.Tool); err != nil {
+		return nil, err
+	}
+	system := steward.ConnectionID(systemOf(call.Tool))
+	if t.session, err = g.session(ctx, caller, system); err != nil {
+		return nil, err
+	}
+	if t.usage, err = g.Usage.Usage(ctx, caller.Workspace(), call.Run, caller.Member(), g.today()); err != nil {
+		return nil, err
+	}
+	if t.tool.Effect == steward.Read || call.previewing {
+		return t, nil
+	}
+	return t, t.look(ctx)
+}
+
+// look reads what a write would change, itself a call through the gateway, and, where the write was
+// approved, holds it against what was approved.
+func (t *toolTarget) look(ctx context.Context) error {
+	before := t.call
+	before.previewing, before.Approval = true, ""
+	seen, err := t.g.Do(ctx, t.caller, before)
+	if err != nil {
+		return err
+	}
+	t.preview = *seen.preview
+	if t.changes, err = t.inTokens(ctx, t.preview.Changes); err != nil {
+		return err
+	}
+	if t.call.Approval != "" {
+		return t.g.matchApproval(ctx, t)
+	}
+	return nil
+}
+
+// inTokens writes a preview's changes for the inside. Before- and after-values are kept as long as the
+// ledger is, so that undo and audits work as long as the entry lives.
+func (t *toolTarget) inTokens(ctx context.Context, changes []connector.Change) ([]steward.Change, error) {
+	out := make([]steward.Change, len(changes))
+	for i, c := range changes {
+		out[i] = steward.Change{Connection: c.Of.Connection, Object: c.Of.Object, ID: c.Of.ID, Field: c.Name}
+		var err error
+		if out[i].Before, err = t.keepValue(ctx, c.Field, c.Value); err != nil {
+			return nil, err
+		}
+		if out[i].After, err = t.keepValue(ctx, c.Field, c.After); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (t *toolTarget) keepValue(ctx context.Context, f steward.Field, v any) (any, error) {
+	text, isText := v.(string)
+	if !isText || f.Sensitivity == steward.Open {
+		return v, nil
+	}
+	if f.Sensitivity == steward.Secret {
+		return "[removed]", nil
+	}
+	return t.call.In.Keep(ctx, steward.ClassLedger, text)
+}
+
+func (t *toolTarget) asks() (policy.Request, error) {
+	r := policy.Request{
+		Action:   policy.Action(t.tool.Effect),
+		Resource: policy.Resource{System: systemOf(t.tool.Name), Connection: t.session.Connection, Tool: t.tool.Name, Owner: t.caller.Member()},
+		Context: policy.Context{
+			Records: t.usage.Records + len(t.preview.Targets), Amount: t.usage.Amount + t.preview.Amount,
+			Untrusted: t.usage.Untrusted, RecordsToday: t.usage.RecordsToday, CallsToday: t.usage.CallsToday,
+		},
+	}
+	if t.call.previewing {
+		r.Action = policy.Read
+	}
+	for _, c := range t.changes {
+		r.Resource.Object = c.Object
+		r.Context.Fields = append(r.Context.Fields, c.Field)
+	}
+	return r, nil
+}
+
+func (t *toolTarget) intent(ctx context.Context) (ledger.Entry, []ledger.Part, error) {
+	e := t.g.entry(t.caller, t.call.Run)
+	e.Kind, e.System, e.Tool, e.Effect = ledger.CallIntent, systemOf(t.tool.Name), t.tool.Name, t.tool.Effect
+	body := intentBody{Changes: t.changes, Approval: t.call.Approval}
+	if t.call.previewing {
+		e.Effect, body.Preview = steward.Read, true
+	}
+	var err error
+	if e.Targets, body.More, err = t.g.targets(ctx, t.caller.Workspace(), t.preview.Targets, t.preview.People); err != nil {
+		return e, nil, err
+	}
+	// Arguments may hold what a person or model wrote: one free text with a key of its own. Looked-up
+	// names have no tokens yet, so of those only the tool is on record.
+	if t.call.real == nil {
+		if body.Args, err = t.call.In.KeepInside(ctx, steward.ClassLedger, string(t.call.Args)); err != nil {
+			return e, nil, err
+		}
+	}
+	part, err := t.g.part(body)
+	return e, []ledger.Part{part}, err
+}
+
+// intentBody is the sealed part of an intent: structure and tokens.
+type intentBody struct {
+	Args     string             `json:"args,omitempty"` // a token for the arguments' JSON
+	Preview  bool               `json:"preview,omitempty"`
+	Changes  []steward.Change   `json:"changes,omitempty"`
+	Approval steward.ProposalID `json:"approval,omitempty"`
+	More     []string           `json:"more_targets,omitempty"`
+}
+
+// outcomeBody is the sealed part of an outcome.
+type outcomeBody struct {
+	RequestID string         `json:"request_id,omitempty"`
+	HTTP      int            `json:"http,omitempty"`
+	Fields    []string       `json:"fields,omitempty"` // that the system complained about
+	Requests  int            `json:"requests,omitempty"`
+	Records   []string       `json:"records,omitempty"` // that were read
+	Differs   []string       `json:"differs,omitempty"` // fields that read back otherwise than written
+	ReadBack  map[string]any `json:"read_back,omitempty"`
+}
+
+func (t *toolTarget) act(ctx context.Context) (Result, done, error) {
+	args := t.call.real
+	if args == nil {
+		var err error
+		if args, err = t.call.In.FillJSON(ctx, t.call.Args, t.g.as(t.caller, t.call.Run, t.call.In)); err != nil {
+			return Result{}, t.g.done(outcomeBody{}, 0, err), err
+		}
+		if len(privacy.Tokens(string(args))) > 0 {
+			// A token that stays one was forgotten, was never issued, or is not this member's to read; the
+			// system must not be given it as if it were a value.
+			err := steward.Errorf(steward.Gone, "this refers to somebody who was forgotten or whom you may not see")
+			return Result{}, t.g.done(outcomeBody{}, 0, err), err
+		}
+	}
+	if t.call.previewing {
+		preview, err := t.connector.Preview(ctx, t.session, t.tool.Name, args)
+		return Result{preview: &preview}, t.g.done(outcomeBody{}, len(preview.Targets), err), err
+	}
+	if t.call.Approval != "" {
+		// From here on the approval is spent: a crash before the outcome leaves the write unknown, and it is
+		// never tried twice.
+		if err := t.g.Proposals.Take(ctx, t.caller.Workspace(), t.call.Approval, t.index); err != nil {
+			return Result{}, done{}, err
+		}
+	}
+	reply, err := t.connector.Call(ctx, t.session, t.tool.Name, args)
+	if err != nil {
+		return Result{}, t.g.done(outcomeBody{}, 0, err), err
+	}
+	return t.takeIn(ctx, reply)
+}
+
+// takeIn exchanges a reply's values for tokens and accounts for it. An error here hides the reply: what
+// can't be made safe is not passed on.
+func (t *toolTarget) takeIn(ctx context.Context, reply connector.Reply) (Result, done, error) {
+	body := outcomeBody{RequestID: reply.RequestID, Requests: reply.Requests}
+	spent := Usage{Calls: 1}
+	written := t.tool.Effect != steward.Read
+	if written {
+		spent.Records, spent.Amount = len(t.preview.Targets), t.preview.Amount
+		body.Differs, body.ReadBack = t.compare(reply)
+	}
+	result := Result{Records: slices.Clone(reply.Records), Total: reply.Total}
+	refs := make([]steward.Ref, 0, len(reply.Records))
+	var values []steward.Field
+	for _, record := range reply.Records {
+		refs = append(refs, steward.Ref{Connection: t.session.Connection, Object: record.Object, ID: record.ID})
+		for _, f := range record.Fields {
+			spent.Untrusted = spent.Untrusted || (f.Untrusted && f.Value != nil)
+		}
+		values = append(values, record.Fields...)
+	}
+	// Looked-up values stay in this package, which exchanges those that matter itself.
+	if t.call.real == nil {
+		inside, err := t.call.In.Fields(ctx, values)
+		if err != nil {
+			return Result{}, t.g.done(body, 0, err), err
+		}
+		for i := range values {
+			values[i].Value = inside[i]
+		}
+		for i, record := range reply.Records {
+			result.Records[i].Fields, values = values[:len(record.Fields):len(record.Fields)], values[len(record.Fields):]
+		}
+	}
+	if err := t.g.Usage.AddUsage(ctx, t.caller.Workspace(), t.call.Run, t.caller.Member(), t.g.today(), spent); err != nil {
+		return Result{}, t.g.done(body, 0, err), err
+	}
+	names, err := t.g.names(ctx, t.caller.Workspace(), refs)
+	if err != nil {
+		return Result{}, t.g.done(body, 0, err), err
+	}
+	d := t.g.done(body, len(reply.Records), nil)
+	if written {
+		d.targets = names[:min(len(names), maxTargets)]
+	} else {
+		body.Records = names
+		d = t.g.done(body, len(reply.Records), nil)
+	}
+	return result, d, nil
+}
+
+// compare holds what was written against what the system says now.
+func (t *toolTarget) compare(reply connector.Reply) (differs []string, readBack map[string]any) {
+	readBack = map[string]any{}
+	for i, c := range t.preview.Changes {
+		for _, r := range reply.Records {
+			if c.Of.ID != "" && r.ID != c.Of.ID {
+				continue
+			}
+			now, present := field(r, c.Name)
+			if !present {
+				continue
+			}
+			// The token of the value that was meant stands for the value that was found, where they agree.
+			readBack[c.Name] = t.changes[i].After
+			if fmt.Sprint(now) != fmt.Sprint(c.After) {
+				differs = append(differs, c.Name)
+				delete(readBack, c.Name)
+			}
+		}
+	}
+	return differs, readBack
+}
+
+func field(r steward.Record, name string) (any, bool) {
+	for _, f := range r.Fields {
+		if f.Name == name {
+			return f.Value, true
+		}
+	}
+	return nil, false
+}
+
+// done is what an outcome entry says beyond its intent.
+type done struct {
+	code    string
+	unknown bool
+	records int
+	targets []string
+	parts   []ledger.Part
+}
+
+// done gathers an outcome's facts, with the system's own code and request id where it failed.
+func (g *Gateway) done(body outcomeBody, records int, failed error) done {
+	d := done{records: records}
+	var theirs *connector.Error
+	if errors.As(failed, &theirs) {
+		d.code, d.unknown = theirs.Code, theirs.Unknown
+		body.RequestID, body.HTTP, body.Fields = theirs.RequestID, theirs.HTTP, theirs.Fields
+	}
+	if part, err := g.part(body); err == nil { // a struct of strings and numbers always marshals
+		d.parts = []ledger.Part{part}
+	}
+	return d
+}
+
+// entry turns an intent's entry into its outcome's.
+func (d done) entry(e ledger.Entry, failed error) (ledger.Entry, []ledger.Part) {
+	e.Kind, e.Outcome, e.Records = ledger.CallOutcome, "ok", d.records
+	if d.targets != nil {
+		e.Targets = d.targets
+	}
+	if failed != nil {
+		e.Outcome, e.Error = "error", d.code
+		if e.Error == "" {
+			e.Error = steward.KindOf(failed).String()
+		}
+		if d.unknown {
+			e.Outcome = "unknown"
+		}
+	}
+	return e, d.parts
+}
+
+// targets names the records a write concerns: at most 32 in the header, the rest in the part.
+func (g *Gateway) targets(ctx context.Context, ws steward.WorkspaceID, refs ...[]steward.Ref) (header, more []string, err error) {
+	names, err := g.names(ctx, ws, slices.Concat(refs...))
+	if err != nil || len(names) <= maxTargets {
+		return names, nil, err
+	}
+	return names[:maxTargets], names[maxTargets:], nil
+}
+
+// names writes record ids for the ledger; those of people are blinded under the person's own scope.
+func (g *Gateway) names(ctx context.Context, ws steward.WorkspaceID, refs []steward.Ref) ([]string, error) {
+	var names []string
+	for _, ref := range refs {
+		name := ref.Record().String()
+		if g.isPerson(ref) && ref.ID != "" {
+			var err error
+			if name, err = g.Privacy.Blind(ctx, ws, ref.Record()); err != nil {
+				return nil, err
+			}
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+func (g *Gateway) isPerson(ref steward.Ref) bool {
+	c, ok := g.Connectors[string(ref.Connection)]
+	return ok && slices.Contains(c.Finder().PersonObjects(), ref.Object)
+}
+
+// tool finds a connector's tool by its name, which starts with the name of its system.
+func (g *Gateway) tool(name string) (connector.Connector, connector.Tool, error) {
+	if c, ok := g.Connectors[systemOf(name)]; ok {
+		for _, tool := range c.Tools() {
+			if tool.Name == name {
+				return c, tool, nil
+			}
+		}
+	}
+	return nil, connector.Tool{}, steward.Errorf(steward.Invalid, "there is no tool %q here", name)
+}
+
+// Tools lists the tools of every connected system, for a model to choose from.
+func (g *Gateway) Tools() []connector.Tool {
+	var tools []connector.Tool
+	for _, c := range g.Connectors {
+		tools = append(tools, c.Tools()...)
+	}
+	slices.SortFunc(tools, func(a, b connector.Tool) int { return strings.Compare(a.Name, b.Name) })
+	return tools
+}
+
+func (c Call) names(g *Gateway) (system, tool string) {
+	if c.Model != nil {
+		return "model", c.Tool
+	}
+	if _, _, err := g.tool(c.Tool); err != nil {
+		return "", "" // a name that somebody made up is free text: not for the ledger
+	}
+	return systemOf(c.Tool), c.Tool
+}
+
+func systemOf(tool string) string {
+	system, _, _ := strings.Cut(tool, "_")
+	return system
+}
+
+func (g *Gateway) today() string { return g.Now().UTC().Format("2006-01-02") }

@@ -1,0 +1,123 @@
+// Package retention answers: when must it go? It conducts forgetting: the ledger records it, the
+// keyring destroys the keys, and whoever keeps something about people drops it. It doesn't know what
+// they keep, nor how a person is found.
+package retention
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/keyring"
+	"github.com/stewardhq/steward/internal/ledger"
+)
+
+// Subject is somebody to be forgotten: their records, and the values by which free text may mention
+// them. It holds personal values and is never stored.
+type Subject struct {
+	Records []steward.Ref
+	Values  []string
+}
+
+// Found is what one Forgetter would destroy.
+type Found struct {
+	References int             `json:"references"` // tokens that stand for fields of their records
+	Values     int             `json:"values"`     // kept values that are theirs
+	Texts      int             `json:"texts"`      // kept free texts that mention them
+	Scopes     []steward.Scope `json:"-"`          // whose keys go
+	Rows       []string        `json:"-"`          // what is dropped afterwards
+}
+
+// Forgetter keeps something about people: the vault is one.
+type Forgetter interface {
+	// Find tells what would be destroyed, and destroys nothing.
+	Find(ctx context.Context, ws steward.WorkspaceID, s Subject) (Found, error)
+	// Drop removes what Find found once its keys are gone. It may be run again.
+	Drop(ctx context.Context, ws steward.WorkspaceID, s Subject, f Found) error
+}
+
+// Request asks to forget somebody.
+type Request struct {
+	Workspace steward.WorkspaceID
+	By        steward.MemberID
+	Alone     bool // the workspace has a single administrator, who confirmed alone
+	Subject   Subject
+	DryRun    bool
+}
+
+// Erasure is what came of a request.
+type Erasure struct {
+	ID     steward.ErasureID `json:"erasure"`
+	Status string            `json:"status"` // "dry_run", or "forgotten": unreadable from now on
+	Found  Found             `json:"found"`
+	Keys   int               `json:"keys"` // how many were destroyed
+}
+
+// Eraser forgets people.
+type Eraser struct {
+	Ledger     *ledger.Ledger
+	Keyring    *keyring.Keyring
+	Forgetters []Forgetter
+	Now        func() time.Time
+	Rand       io.Reader
+}
+
+// record is the sealed part of an erasure's entries: opaque scope names, no values.
+type record struct {
+	Erasure  steward.ErasureID `json:"erasure"`
+	Alone    bool              `json:"confirmed_alone"`
+	Searched bool              `json:"texts_searched"` // false when no value was known to search for
+	Found    Found             `json:"found"`
+	Scopes   []steward.Scope   `json:"scopes"`
+}
+
+// Erase forgets somebody: it finds what is kept of them, records what will go, destroys the keys, and
+// drops what they sealed. Unreadable is what counts, and that holds once the keys are gone; a crash
+// before the end leaves rows that nothing opens, and running it again finishes it.
+func (e *Eraser) Erase(ctx context.Context, r Request) (Erasure, error) {
+	erasure := Erasure{ID: steward.ErasureID(steward.NewID(e.Rand, "era")), Status: "dry_run"}
+	each := make([]Found, len(e.Forgetters))
+	var scopes []steward.Scope
+	for i, f := range e.Forgetters {
+		found, err := f.Find(ctx, r.Workspace, r.Subject)
+		if err != nil {
+			return erasure, err
+		}
+		each[i] = found
+		scopes = append(scopes, found.Scopes...)
+		erasure.Found.References += found.References
+		erasure.Found.Values += found.Values
+		erasure.Found.Texts += found.Texts
+	}
+	if r.DryRun {
+		return erasure, nil
+	}
+	what := record{Erasure: erasure.ID, Alone: r.Alone, Searched: len(r.Subject.Values) > 0, Found: erasure.Found, Scopes: scopes}
+	if err := e.note(ctx, r, ledger.ErasureRequested, "waiting", what); err != nil {
+		return erasure, err
+	}
+	if err := e.Keyring.Shred(ctx, r.Workspace, scopes...); err != nil {
+		return erasure, err
+	}
+	for i, f := range e.Forgetters {
+		if err := f.Drop(ctx, r.Workspace, r.Subject, each[i]); err != nil {
+			return erasure, err
+		}
+	}
+	erasure.Status, erasure.Keys = "forgotten", len(scopes)
+	return erasure, e.note(ctx, r, ledger.ErasureDone, "ok", what)
+}
+
+func (e *Eraser) note(ctx context.Context, r Request, kind ledger.Kind, outcome string, what record) error {
+	raw, err := json.Marshal(what)
+	if err != nil {
+		return fmt.Errorf("retention: %w", err)
+	}
+	_, err = e.Ledger.Append(ctx, r.Workspace, ledger.Entry{
+		Kind: kind, Caller: string(r.By), OnBehalfOf: r.By, System: "steward", Tool: "erase", Outcome: outcome, Targets: []string{string(what.Erasure)},
+	}, ledger.Part{Scopes: []steward.Scope{steward.TimeScope(steward.ClassLedger, e.Now())}, Body: raw})
+	return err
+}
