@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/privacy/recognise"
 )
 
 // entry is a token of this conversation and, where it is at hand, the value behind it.
@@ -31,7 +32,7 @@ func (e *entry) write(part string) string { return token{e.row.Type, e.row.ID, p
 type dictionary struct {
 	phrases map[string][]phrase // by first word, most words first
 	mails   map[string][]*entry // by address in lower case
-	numbers map[string][]*entry // by phoneKey
+	numbers map[string][]*entry // by recognise.PhoneKey
 }
 
 // phrase is a value's words, or a part of it.
@@ -55,12 +56,12 @@ func (d *dictionary) add(e *entry) {
 		key := strings.ToLower(e.value)
 		d.mails[key] = insert(d.mails[key], e)
 	case steward.TokenPhone:
-		if key := phoneKey(e.value); len(key) >= minPhone {
+		if key := recognise.PhoneKey(e.value); len(key) >= recognise.MinPhone {
 			d.numbers[key] = insert(d.numbers[key], e)
 		}
 	case steward.TokenAddress:
 		// A town or a postal code alone would be found everywhere.
-		if w := words(e.value); len(w) > 1 && strings.ContainsFunc(e.value, isNumeral) {
+		if w := words(e.value); len(w) > 1 && strings.ContainsFunc(e.value, recognise.IsNumeral) {
 			d.phrase(phrase{words: w, entry: e, value: e.value})
 		}
 	case steward.TokenPerson:
@@ -121,9 +122,9 @@ func (d *dictionary) same(typ steward.TokenType, spelled string) []*entry {
 			}
 		}
 	case steward.TokenPhone:
-		key := phoneKey(spelled)
+		key := recognise.PhoneKey(spelled)
 		for _, e := range d.numbers[key] {
-			if phoneKey(e.value) == key && samePhone(e.value, spelled) {
+			if recognise.PhoneKey(e.value) == key && recognise.SamePhone(e.value, spelled) {
 				same = append(same, e)
 			}
 		}
@@ -153,7 +154,7 @@ func (d *dictionary) match(text string, from, to int, f func(span)) {
 	}
 	var buf [64]byte
 	for i := from; i < to; {
-		start, end := nextWord(text, i, to)
+		start, end := recognise.NextWord(text, i, to)
 		if start == end {
 			return
 		}
@@ -182,7 +183,7 @@ func (d *dictionary) match(text string, from, to int, f func(span)) {
 }
 
 func (d *dictionary) wordStart(text string, i, to int) int {
-	start, _ := nextWord(text, i, to)
+	start, _ := recognise.NextWord(text, i, to)
 	return start
 }
 
@@ -208,7 +209,7 @@ func (p phrase) ends(text string, start, end, to int) []int {
 	if len(p.words) == 1 && p.entry.row.Type == steward.TokenPerson {
 		// A single word may be a common one: Will, Mark, Grant.
 		r, _ := utf8.DecodeRuneInString(text[start:])
-		if unicode.IsLower(r) || p.part == "" && sentenceStart(text, start) {
+		if unicode.IsLower(r) || p.part == "" && recognise.SentenceStart(text, start) {
 			return nil
 		}
 	}
@@ -216,7 +217,7 @@ func (p phrase) ends(text string, start, end, to int) []int {
 	ends[0] = end
 	var buf [64]byte
 	for _, word := range p.words[1:] {
-		next, stop := nextWord(text, end, to)
+		next, stop := recognise.NextWord(text, end, to)
 		if next == stop || !joins(text[end:next]) || string(fold(buf[:0], text[next:stop])) != word {
 			return nil
 		}
@@ -235,47 +236,13 @@ func joins(between string) bool {
 func words(value string) []string {
 	var all []string
 	for i := 0; ; {
-		start, end := nextWord(value, i, len(value))
+		start, end := recognise.NextWord(value, i, len(value))
 		if start == end {
 			return all
 		}
 		all = append(all, string(fold(nil, value[start:end])))
 		i = end
 	}
-}
-
-// nextWord gives the next word in text[i:to]: letters, digits and marks together, but each by itself
-// in scripts that write no spaces between words. start == end where there is none.
-func nextWord(text string, i, to int) (start, end int) {
-	for start = i; start < to; {
-		r, size := rune(text[start]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRuneInString(text[start:to])
-		}
-		if isWord(r) {
-			break
-		}
-		start += size
-	}
-	for end = start; end < to; {
-		r, size := rune(text[end]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRuneInString(text[end:to])
-		}
-		if !isWord(r) || end > start && unspaced(r) {
-			break
-		}
-		end += size
-		if r >= utf8.RuneSelf && unspaced(r) {
-			break
-		}
-	}
-	return start, end
-}
-
-// unspaced says that a script writes names without spaces around them.
-func unspaced(r rune) bool {
-	return r >= 0x0e00 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, unicode.Thai)
 }
 
 // fold appends a word as it is compared: in lower case.
@@ -289,21 +256,4 @@ func fold(buf []byte, word string) []byte {
 		buf = utf8.AppendRune(buf, unicode.ToLower(r))
 	}
 	return buf
-}
-
-// sentenceStart says that a word at i begins a sentence, where everything is capitalised.
-func sentenceStart(text string, i int) bool {
-	before := strings.TrimRight(text[:i], " \t\u00a0\"'“”‘’«»([*-")
-	switch r := lastRune(before); {
-	case before == "" || strings.ContainsRune("!?\n\r•…", r):
-		return true
-	case r == '.':
-		word := before[strings.LastIndexFunc(before[:len(before)-1], func(r rune) bool { return !isWord(r) })+1 : len(before)-1]
-		switch strings.ToLower(word) {
-		case "mr", "mrs", "ms", "dr", "prof", "st", "hr", "fr":
-			return false
-		}
-		return utf8.RuneCountInString(word) != 1 // "J. Smith"
-	}
-	return false
 }

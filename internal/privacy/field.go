@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/privacy/recognise"
 )
 
 // Removed stands for the value of a secret field.
@@ -87,8 +88,8 @@ func (c *Conversation) Fields(ctx context.Context, fields []steward.Field) (out 
 }
 
 func (c *Conversation) holdsUnknownAddress(s string) bool {
-	for _, m := range emails(s) {
-		if _, familiar := c.known.find(m.typ, s[m.start:m.end]); !familiar {
+	for _, m := range recognise.Emails(s) {
+		if _, familiar := c.known.find(m.Type, s[m.Start:m.End]); !familiar {
 			return true
 		}
 	}
@@ -97,7 +98,7 @@ func (c *Conversation) holdsUnknownAddress(s string) bool {
 
 // maskOpen masks what is known already; numbers in an open string are not taken for telephones.
 func (c *Conversation) maskOpen(ctx context.Context, text string) (string, error) {
-	pieces, err := c.claim(ctx, text, false)
+	pieces, err := c.claim(ctx, text, recognise.Secrets(text), false)
 	if err != nil {
 		return "", err
 	}

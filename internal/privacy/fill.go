@@ -23,8 +23,8 @@ const (
 // conversation, was forgotten or may not be seen stays a token. Values from a system are not searched
 // for tokens again; kept texts are, since theirs were guarded when they were kept.
 func (c *Conversation) Fill(ctx context.Context, text string, see Viewer) (string, error) {
-	if !utf8.ValidString(text) {
-		return "", steward.Errorf(steward.Invalid, "this text is not valid UTF-8; send it as UTF-8")
+	if err := valid(text); err != nil {
+		return "", err
 	}
 	r, err := c.filling(ctx, text, see)
 	if err != nil {
@@ -34,7 +34,7 @@ func (c *Conversation) Fill(ctx context.Context, text string, see Viewer) (strin
 }
 
 // FillJSON is Fill for each string value of a JSON text, with one Read for all; keys and all that is no
-// string stay as they are, byte for byte.
+// string stay as they are.
 func (c *Conversation) FillJSON(ctx context.Context, raw json.RawMessage, see Viewer) (json.RawMessage, error) {
 	var all strings.Builder
 	_, err := eachString(raw, func(s string) (string, error) {
@@ -138,16 +138,8 @@ func (r *filler) value(ctx context.Context, t token, depth int) (string, bool, e
 	if depth == maxDepth || t.Part != "" {
 		return "", false, nil
 	}
-	if !e.known {
-		s, err := r.c.vault.unseal(ctx, r.c.ws, e.row)
-		if steward.KindOf(err) == steward.Gone {
-			e.gone = true
-			return "", false, nil
-		}
-		if err != nil {
-			return "", false, err
-		}
-		r.c.learn(e, s)
+	if err := r.c.open(ctx, e); err != nil || e.gone {
+		return "", false, err
 	}
 	value, err := r.fill(ctx, e.value, depth+1)
 	return value, true, err
@@ -212,7 +204,8 @@ func (o own) Read(ctx context.Context, refs []steward.Ref) (map[steward.Ref]stri
 	return values, nil
 }
 
-// eachString gives a JSON text with f applied to each string value. What f leaves alone keeps its bytes.
+// eachString gives a JSON text with f applied to each string value. What f leaves alone keeps its
+// bytes, but that < is never escaped, so that Tokens sees the tokens in the JSON text.
 func eachString(raw []byte, f func(string) (string, error)) (string, error) {
 	if !utf8.Valid(raw) || !json.Valid(raw) {
 		return "", steward.Errorf(steward.Invalid, "this is not valid JSON")
@@ -240,7 +233,7 @@ func eachString(raw []byte, f func(string) (string, error)) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if changed == s {
+		if changed == s && !strings.Contains(s, "<") {
 			continue
 		}
 		b.Write(raw[pos:start])

@@ -8,7 +8,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/privacy/recognise"
 )
+
+// SecretRemoved stands where a secret was. Nothing brings the secret back.
+const SecretRemoved = "[secret removed]"
 
 // Mask exchanges what is personal in a text from outside for tokens. Everything in it that looks like
 // a token becomes a value itself, so no token can be forged; values known in this conversation are
@@ -44,10 +48,78 @@ func (c *Conversation) Keep(ctx context.Context, class steward.Class, text strin
 	return c.locked(func() (string, error) { return c.keep(ctx, class, text, false) })
 }
 
-// KeepInside is Keep for text made inside, such as a prompt or an answer: the tokens in it stay and
-// Fill restores them with it.
+// KeepInside is Keep for text made inside, such as a prompt, an answer or a dialogue: it holds tokens
+// where values were, so it is kept as it is, but that tokens of other conversations are guarded. JSON
+// stays JSON.
 func (c *Conversation) KeepInside(ctx context.Context, class steward.Class, text string) (string, error) {
 	return c.locked(func() (string, error) { return c.keep(ctx, class, text, true) })
+}
+
+// Kept gives a kept text back as it was kept, in tokens, for use inside. Its error is of kind Gone for
+// one that was forgotten.
+func (c *Conversation) Kept(ctx context.Context, kept string) (string, error) {
+	return c.locked(func() (string, error) {
+		e, err := c.text(kept)
+		if err != nil || e == nil {
+			return "", err
+		}
+		if err := c.open(ctx, e); err != nil {
+			return "", err
+		}
+		if e.gone {
+			return "", steward.Errorf(steward.Gone, "these words were forgotten")
+		}
+		return e.value, nil
+	})
+}
+
+// Discard destroys a kept text, the key first: a crash between leaves a row that nothing opens. What is
+// already gone stays gone.
+func (c *Conversation) Discard(ctx context.Context, kept string) error {
+	_, err := c.locked(func() (string, error) {
+		e, err := c.text(kept)
+		if err != nil || e == nil {
+			return "", err
+		}
+		if err := c.vault.Shredder.Shred(ctx, c.ws, steward.ItemScope(e.row.ID)); err != nil {
+			return "", err
+		}
+		if err := c.vault.Store.EmptyTokens(ctx, c.ws, []string{e.row.ID}); err != nil {
+			return "", err
+		}
+		e.value, e.known, e.gone = "", false, true
+		return "", nil
+	})
+	return err
+}
+
+// text finds a kept text by its token; nil for "", as which nothing is kept.
+func (c *Conversation) text(kept string) (*entry, error) {
+	if kept == "" {
+		return nil, nil
+	}
+	t, ok := parseToken(kept)
+	if e := c.byID[t.ID]; ok && e != nil && e.row.Kind == Text {
+		return e, nil
+	}
+	return nil, steward.Errorf(steward.NotFound, "no text is kept under this token in this conversation")
+}
+
+// open makes sure that a kept text is at hand, or known to be gone.
+func (c *Conversation) open(ctx context.Context, e *entry) error {
+	if e.known || e.gone {
+		return nil
+	}
+	s, err := c.vault.unseal(ctx, c.ws, e.row)
+	if steward.KindOf(err) == steward.Gone {
+		e.gone = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.learn(e, s)
+	return nil
 }
 
 // locked runs f alone, and fails closed where f panics.
@@ -66,7 +138,7 @@ func (c *Conversation) keep(ctx context.Context, class steward.Class, text strin
 	if text == "" {
 		return "", nil
 	}
-	masked, err := c.mask(ctx, text, inside)
+	masked, err := c.masked(ctx, text, inside)
 	if err != nil {
 		return "", err
 	}
@@ -77,6 +149,28 @@ func (c *Conversation) keep(ctx context.Context, class steward.Class, text strin
 	return entries[0].write(""), nil
 }
 
+// masked is a text as it is kept.
+func (c *Conversation) masked(ctx context.Context, text string, inside bool) (string, error) {
+	if !inside {
+		return c.mask(ctx, text, false)
+	}
+	if err := valid(text); err != nil {
+		return "", err
+	}
+	pieces, err := c.claim(ctx, text, nil, true)
+	if err != nil {
+		return "", err
+	}
+	return c.write(text, pieces, nil), nil
+}
+
+func valid(text string) error {
+	if utf8.ValidString(text) {
+		return nil
+	}
+	return steward.Errorf(steward.Invalid, "this text is not valid UTF-8; send it as UTF-8")
+}
+
 // piece is a stretch of a text: what was claimed before any search for values, or what is searched.
 type piece struct {
 	start, end int
@@ -84,10 +178,10 @@ type piece struct {
 }
 
 func (c *Conversation) mask(ctx context.Context, text string, inside bool) (string, error) {
-	if !utf8.ValidString(text) {
-		return "", steward.Errorf(steward.Invalid, "this text is not valid UTF-8; send it as UTF-8")
+	if err := valid(text); err != nil {
+		return "", err
 	}
-	pieces, err := c.claim(ctx, text, inside)
+	pieces, err := c.claim(ctx, text, recognise.Secrets(text), inside)
 	if err != nil {
 		return "", err
 	}
@@ -128,7 +222,7 @@ func (c *Conversation) finish(ctx context.Context, text string, pieces []piece, 
 }
 
 // claim splits a text at what is settled beforehand: secrets, and what looks like a token.
-func (c *Conversation) claim(ctx context.Context, text string, inside bool) ([]piece, error) {
+func (c *Conversation) claim(ctx context.Context, text string, removed []recognise.Span, inside bool) ([]piece, error) {
 	var pieces []piece
 	var forged finds
 	var guarded []int // pieces
@@ -161,10 +255,10 @@ func (c *Conversation) claim(ctx context.Context, text string, inside bool) ([]p
 		}
 	}
 	from := 0
-	for _, s := range secrets(text) {
-		plain(from, s.start)
-		pieces = append(pieces, piece{s.start, s.end, SecretRemoved})
-		from = s.end
+	for _, s := range removed {
+		plain(from, s.Start)
+		pieces = append(pieces, piece{s.Start, s.End, SecretRemoved})
+		from = s.End
 	}
 	plain(from, len(text))
 	if _, err := c.issue(ctx, forged.drafts); err != nil {
@@ -194,12 +288,21 @@ func (f *finds) add(typ steward.TokenType, value string) {
 	f.drafts = append(f.drafts, draft{kind: Value, typ: typ, class: steward.ClassVault, value: value})
 }
 
+// span is a piece of a text, in bytes, that a token will stand for.
+type span struct {
+	start, end int
+	typ        steward.TokenType
+	sure       bool   // looks like its type by itself; else only if it is already known
+	entry      *entry // nil for what has no token yet
+	part       string
+}
+
 // scan runs the scanners over a piece; positions are those of the text.
 func scan(text string, p piece) []span {
-	found := append(emails(text[p.start:p.end]), phones(text[p.start:p.end])...)
-	for i := range found {
-		found[i].start += p.start
-		found[i].end += p.start
+	body := text[p.start:p.end]
+	var found []span
+	for _, s := range append(recognise.Emails(body), recognise.Phones(body)...) {
+		found = append(found, span{start: p.start + s.Start, end: p.start + s.End, typ: s.Type, sure: s.Sure})
 	}
 	return found
 }
@@ -244,7 +347,7 @@ func (c *Conversation) resolve(text string, pieces []piece, found [][]span) []sp
 	pos := 0
 	for _, s := range spans {
 		if s.start < pos {
-			if s.start, s.entry, s.part = pos, nil, ""; s.start >= s.end || !strings.ContainsFunc(text[s.start:s.end], isWord) {
+			if s.start, s.entry, s.part = pos, nil, ""; s.start >= s.end || !strings.ContainsFunc(text[s.start:s.end], recognise.IsWord) {
 				continue
 			}
 		}

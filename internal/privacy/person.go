@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/privacy/recognise"
 )
 
 // digest names a record in the index of persons: nobody without the workspace's secret can tell which
@@ -154,7 +155,7 @@ func (v *Vault) Mentions(ctx context.Context, ws steward.WorkspaceID, person ste
 
 // mentions says that a value stands in a text.
 func mentions(text, value string) bool {
-	if d := digits(value); len(d) >= minPhone && !strings.ContainsFunc(value, unicode.IsLetter) {
+	if d := recognise.Digits(value); len(d) >= recognise.MinPhone && !strings.ContainsFunc(value, unicode.IsLetter) {
 		return strings.Contains(runTogether(text), d[max(0, len(d)-10):])
 	}
 	if strings.ContainsRune(value, '@') {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/privacy/recognise"
 )
 
 // Parts of a person's name that a token may stand for; "" is the whole value.
@@ -114,6 +115,24 @@ func Tokens(text string) []string {
 	var all []string
 	eachToken(text, func(start, end int, _ token) { all = append(all, text[start:end]) })
 	return all
+}
+
+// Candidates gives what in a text is worth looking up as people before anything is known; tokens are
+// not looked into. See recognise.Candidates.
+func Candidates(text string) []string {
+	b := []byte(text)
+	for i := 0; i < len(b); i++ {
+		if b[i] != '<' {
+			continue
+		}
+		if end := lookalike(text, i); end > 0 {
+			for ; i < end; i++ {
+				b[i] = ';' // no name goes across it
+			}
+			i--
+		}
+	}
+	return recognise.Candidates(string(b))
 }
 
 // newID makes a token's id of n characters, at most 8.

@@ -1,4 +1,4 @@
-package privacy
+package recognise
 
 import (
 	"slices"
@@ -24,29 +24,28 @@ type nameWord struct {
 
 // Candidates gives what is worth looking up as people before anything is known: e-mail addresses,
 // telephone numbers, and spans of one to four capitalised words with their sub-spans, those of
-// two words first; a single word that begins a sentence is left out, and so is what stands in a token. Scripts without
-// capitals count as capitalised. At most 60, each once.
+// two words first; a single word that begins a sentence is left out. Scripts without capitals
+// count as capitalised. At most 60, each once.
 func Candidates(text string) []string {
 	if !utf8.ValidString(text) {
 		return nil
 	}
-	plain := blankTokens(text)
 	var all []string
 	add := func(s string) {
 		if len(all) < maxCandidates && !slices.Contains(all, s) {
 			all = append(all, s)
 		}
 	}
-	for _, s := range append(emails(plain), phones(plain)...) {
-		if s.sure {
-			add(plain[s.start:s.end])
+	for _, s := range append(Emails(text), Phones(text)...) {
+		if s.Sure {
+			add(text[s.Start:s.End])
 		}
 	}
-	spans := nameSpans(blank(plain, emails(plain)))
+	spans := nameSpans(blank(text, Emails(text)))
 	for _, size := range []int{2, 3, maxNameWords, 1} {
 		for _, span := range spans {
 			for i := range span {
-				if s := name(plain, span[i:], size); s != "" {
+				if s := name(text, span[i:], size); s != "" {
 					add(s)
 				}
 			}
@@ -101,13 +100,13 @@ func nameSpans(text string) [][]nameWord {
 		r, _ := utf8.DecodeRuneInString(text[start:])
 		word := nameWord{start: start, end: stop}
 		switch {
-		case strings.ContainsFunc(text[start:stop], isNumeral):
+		case strings.ContainsFunc(text[start:stop], IsNumeral):
 			end()
 		case unspaced(r):
 			end()
 			spans = append(spans, windows(text, start, stop)...)
 		case unicode.IsUpper(r), unicode.IsTitle(r), unicode.IsLetter(r) && !unicode.IsLower(r):
-			word.opening = (unicode.IsUpper(r) || unicode.IsTitle(r)) && sentenceStart(text, start)
+			word.opening = (unicode.IsUpper(r) || unicode.IsTitle(r)) && SentenceStart(text, start)
 			span = append(span, word)
 		case len(span) > 0 && nameParticle(text[start:stop]):
 			word.particle = true
@@ -148,7 +147,7 @@ func windows(text string, start, stop int) [][]nameWord {
 func nameWordAt(text string, i int) (start, end int) {
 	letter := func(r rune) bool { return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsMark(r)) }
 	start = len(text)
-	if n := strings.IndexFunc(text[i:], func(r rune) bool { return letter(r) || isNumeral(r) }); n >= 0 {
+	if n := strings.IndexFunc(text[i:], func(r rune) bool { return letter(r) || IsNumeral(r) }); n >= 0 {
 		start = i + n
 	}
 	end = start
@@ -161,7 +160,7 @@ func nameWordAt(text string, i int) (start, end int) {
 		} else if unspaced(r) != script && !unicode.IsMark(r) {
 			break
 		}
-		if letter(r) || isNumeral(r) {
+		if letter(r) || IsNumeral(r) {
 			whole = whole && letter(r)
 			end = at + utf8.RuneLen(r)
 			continue
@@ -190,25 +189,11 @@ func nameParticle(word string) bool {
 	return false
 }
 
-// blankTokens puts what no name goes across in the place of tokens.
-func blankTokens(text string) string {
-	var spans []span
-	for i := 0; i < len(text); i++ {
-		if text[i] != '<' {
-			continue
-		}
-		if end := lookalike(text, i); end > 0 {
-			spans = append(spans, span{start: i, end: end})
-			i = end - 1
-		}
-	}
-	return blank(text, spans)
-}
-
-func blank(text string, spans []span) string {
+// blank puts what no name goes across in the place of spans.
+func blank(text string, spans []Span) string {
 	b := []byte(text)
 	for _, s := range spans {
-		for i := s.start; i < s.end; i++ {
+		for i := s.Start; i < s.End; i++ {
 			b[i] = ';'
 		}
 	}

@@ -1,4 +1,6 @@
-package privacy
+// Package recognise answers: what in a text looks personal by itself? It finds e-mail addresses,
+// telephone numbers, secrets and what could be names; it doesn't know tokens, nor any value.
+package recognise
 
 import (
 	"slices"
@@ -9,18 +11,16 @@ import (
 	"github.com/stewardhq/steward"
 )
 
-// span is a piece of a text, in bytes, and what was found there.
-type span struct {
-	start, end int
-	typ        steward.TokenType
-	sure       bool   // looks like its type by itself; else only if it is already known
-	entry      *entry // nil for what has no token yet
-	part       string
+// Span is a piece of a text, in bytes, and what it looks like.
+type Span struct {
+	Start, End int
+	Type       steward.TokenType
+	Sure       bool // by its look alone; else it is one only if it is known to be
 }
 
-// emails finds addresses. The '@' is looked for, then read outwards.
-func emails(text string) []span {
-	var found []span
+// Emails finds addresses. The '@' is looked for, then read outwards.
+func Emails(text string) []Span {
+	var found []Span
 	for from := 0; ; {
 		at := strings.IndexByte(text[from:], '@')
 		if at < 0 {
@@ -29,7 +29,7 @@ func emails(text string) []span {
 		at += from
 		start, end := mailLocal(text, from, at), mailDomain(text, at+1)
 		if start < at && end > 0 {
-			found = append(found, span{start: start, end: end, typ: steward.TokenEmail, sure: true})
+			found = append(found, Span{start, end, steward.TokenEmail, true})
 			from = end
 			continue
 		}
@@ -41,7 +41,7 @@ func mailLocal(text string, from, at int) int {
 	start := at
 	for start > from {
 		r, size := utf8.DecodeLastRuneInString(text[from:start])
-		if !(isWord(r) || strings.ContainsRune("._%+-'", r)) {
+		if !(IsWord(r) || strings.ContainsRune("._%+-'", r)) {
 			break
 		}
 		start -= size
@@ -58,7 +58,7 @@ func mailDomain(text string, i int) int {
 	end, label, dots, letters := 0, 0, 0, true
 	for j := i; ; {
 		r, size := utf8.DecodeRuneInString(text[j:])
-		word := size > 0 && (isWord(r) && r != '_')
+		word := size > 0 && (IsWord(r) && r != '_')
 		switch {
 		case word || r == '-' && label > 0:
 			label++
@@ -77,14 +77,14 @@ func mailDomain(text string, i int) int {
 
 // Lengths of telephone numbers, in digits; 15 is E.164's.
 const (
-	minPhone = 7
+	MinPhone = 7
 	maxPhone = 15
 )
 
-// phones finds runs of digits that could be telephone numbers. Those that look like one by
+// Phones finds runs of digits that could be telephone numbers. Those that look like one by
 // themselves are sure; the others count when they are known.
-func phones(text string) []span {
-	var found []span
+func Phones(text string) []Span {
+	var found []Span
 	for i := 0; i < len(text); i++ {
 		if b := text[i]; !isDigit(b) && b != '+' && b != '(' {
 			continue
@@ -97,18 +97,18 @@ func phones(text string) []span {
 }
 
 // judge adds a run if it can be a number and gives the position to go on from.
-func judge(text string, found []span, run digitRun) ([]span, int) {
+func judge(text string, found []Span, run digitRun) ([]Span, int) {
 	body := text[run.start:run.end]
-	group := run.start + strings.IndexFunc(body, isNumeral) + run.groups[0] // where its first group ends
+	group := run.start + strings.IndexFunc(body, IsNumeral) + run.groups[0] // where its first group ends
 	switch n := datePrefix(body); {
-	case partOfWord(text, run.start, run.end), run.digits < minPhone:
+	case partOfWord(text, run.start, run.end), run.digits < MinPhone:
 		return found, group - 1
 	case n > 0:
 		return found, run.start + n - 1
 	case run.digits > maxPhone:
 		return found, run.end - 1
 	}
-	return append(found, span{start: run.start, end: run.end, typ: steward.TokenPhone, sure: run.dialled(text)}), run.end - 1
+	return append(found, Span{run.start, run.end, steward.TokenPhone, run.dialled(text)}), run.end - 1
 }
 
 // digitRun is digits with, between them, what may stand in a telephone number.
@@ -133,7 +133,7 @@ func readRun(text string, i int) digitRun {
 			}
 			run.groups[len(run.groups)-1]++
 			run.digits, run.end, gap = run.digits+1, j+1, 0
-			if run.digits > maxPhone && fits.digits >= minPhone {
+			if run.digits > maxPhone && fits.digits >= MinPhone {
 				return fits.separated(text)
 			}
 		case b == '+' && j == i:
@@ -153,7 +153,7 @@ func readRun(text string, i int) digitRun {
 func (p digitRun) separated(text string) digitRun {
 	if p.digits > 0 {
 		p.seps = strings.Map(func(r rune) rune {
-			if isNumeral(r) || r == '+' {
+			if IsNumeral(r) || r == '+' {
 				return -1
 			}
 			return r
@@ -166,7 +166,7 @@ func (p digitRun) separated(text string) digitRun {
 func partOfWord(text string, start, end int) bool {
 	if start > 0 {
 		r, _ := utf8.DecodeLastRuneInString(text[:start])
-		if isWord(r) || strings.ContainsRune("_-.$€£¥,", r) {
+		if IsWord(r) || strings.ContainsRune("_-.$€£¥,", r) {
 			return true
 		}
 		if r == ' ' && start > 1 && strings.ContainsRune("$€£¥", lastRune(text[:start-1])) {
@@ -175,7 +175,7 @@ func partOfWord(text string, start, end int) bool {
 	}
 	rest := text[end:]
 	r, _ := utf8.DecodeRuneInString(rest)
-	if rest != "" && (isWord(r) || r == '_' || r == '%' || r == '€' || r == '$') {
+	if rest != "" && (IsWord(r) || r == '_' || r == '%' || r == '€' || r == '$') {
 		return true
 	}
 	// A thousands' comma or a decimal: "1234567,89", "4,155,550".
@@ -274,26 +274,26 @@ func datePrefix(body string) int {
 	return 0
 }
 
-// digits is the digits of a text.
-func digits(text string) string {
+// Digits is the digits of a text.
+func Digits(text string) string {
 	return strings.Map(func(r rune) rune {
-		if isNumeral(r) {
+		if IsNumeral(r) {
 			return r
 		}
 		return -1
 	}, text)
 }
 
-// phoneKey is what two spellings of one number share: the last ten digits, or all of a shorter one.
-func phoneKey(text string) string {
-	d := digits(text)
+// PhoneKey is what two spellings of one number share: the last ten digits, or all of a shorter one.
+func PhoneKey(text string) string {
+	d := Digits(text)
 	return d[max(0, len(d)-10):]
 }
 
-// samePhone compares two numbers that share a key: with a country on both, they must agree wholly.
-func samePhone(a, b string) bool {
+// SamePhone compares two numbers that share a key: with a country on both, they must agree wholly.
+func SamePhone(a, b string) bool {
 	if abroad(a) && abroad(b) {
-		return strings.TrimLeft(digits(a), "0") == strings.TrimLeft(digits(b), "0")
+		return strings.TrimLeft(Digits(a), "0") == strings.TrimLeft(Digits(b), "0")
 	}
 	return true
 }
@@ -301,15 +301,3 @@ func samePhone(a, b string) bool {
 func abroad(number string) bool {
 	return strings.HasPrefix(number, "+") || strings.HasPrefix(number, "00")
 }
-
-func isNumeral(r rune) bool { return r >= '0' && r <= '9' }
-
-// isWord says what words are made of.
-func isWord(r rune) bool {
-	if r < utf8.RuneSelf {
-		return isASCIILetter(byte(r)) || isNumeral(r)
-	}
-	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r))
-}
-
-func lastRune(s string) rune { r, _ := utf8.DecodeLastRuneInString(s); return r }

@@ -1,9 +1,10 @@
-package privacy
+package recognise
 
-import "strings"
+import (
+	"strings"
 
-// SecretRemoved stands where a secret was. Nothing brings the secret back.
-const SecretRemoved = "[secret removed]"
+	"github.com/stewardhq/steward"
+)
 
 // secretRule is a credential's own mark: how it begins, what it is made of, how long it is at least.
 // Facts are from the issuers' documentation.
@@ -55,15 +56,15 @@ const (
 	pemEnd   = "-----END "
 )
 
-// secrets finds credentials: spans in order that don't overlap.
-func secrets(text string) []span {
-	var found []span
+// Secrets finds credentials: spans in order that don't overlap.
+func Secrets(text string) []Span {
+	var found []Span
 	rules := secretRules()
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
 		case '-':
 			if end := pem(text, i); end > 0 {
-				found = append(found, span{start: i, end: end})
+				found = append(found, Span{i, end, steward.TokenSecret, true})
 				i = end - 1
 			}
 			continue
@@ -76,7 +77,7 @@ func secrets(text string) []span {
 		}
 		for _, rule := range rules {
 			if end := rule.match(text, i); end > 0 {
-				found = append(found, span{start: i, end: end})
+				found = append(found, Span{i, end, steward.TokenSecret, true})
 				i = end - 1
 				break
 			}
