@@ -1,0 +1,125 @@
+// Package config answers: what can be set, and what holds where nobody sets it? Every setting is
+// documented once, on its field; it doesn't know what anything does with them.
+package config
+
+import (
+	"flag"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/stewardhq/steward"
+)
+
+// Server is what `steward init`, `serve` and `verify` can be told.
+type Server struct {
+	// Data is the folder with the databases and, where it isn't kept elsewhere, the root key. Flag
+	// --data; by default steward in the user's data folder ($XDG_DATA_HOME, else ~/.local/share).
+	Data string
+	// Listen is the address to serve on, host and port; port 0 picks a free one. Flag --listen; by
+	// default 127.0.0.1:7878. Only loopback addresses, since Steward itself speaks no TLS yet.
+	Listen string
+	// Today is the day that the server takes for today, for demonstrations and tests; the time of day
+	// stays the real one. Flag --today, such as 2026-11-23; by default the real day.
+	Today Day
+}
+
+// Client is what every command that talks to a server can be told.
+type Client struct {
+	// URL is where the server is. Flag --url or STEWARD_URL; by default http://127.0.0.1:7878.
+	URL string
+	// Token is the API token to sign in with. Flag --token or STEWARD_TOKEN; the variable is better,
+	// since others can see flags in the list of processes.
+	Token string
+}
+
+// DefaultListen is where a server listens, and so where clients look for it.
+const DefaultListen = "127.0.0.1:7878"
+
+// ForServer gives the defaults of a server. env reads an environment variable, "" where it isn't set.
+func ForServer(env func(string) string) Server {
+	data := env("XDG_DATA_HOME")
+	if !filepath.IsAbs(data) { // the XDG specification says to ignore others
+		data = filepath.Join(env("HOME"), ".local", "share")
+	}
+	return Server{Data: filepath.Join(data, "steward"), Listen: DefaultListen}
+}
+
+// ForClient gives what the environment says to a client.
+func ForClient(env func(string) string) Client {
+	c := Client{URL: env("STEWARD_URL"), Token: env("STEWARD_TOKEN")}
+	if c.URL == "" {
+		c.URL = "http://" + DefaultListen
+	}
+	return c
+}
+
+// DataFlag lets a flag set the data folder.
+func (s *Server) DataFlag(f *flag.FlagSet) {
+	f.StringVar(&s.Data, "data", s.Data, "the `folder` that holds everything Steward keeps")
+}
+
+// ListenFlag lets a flag set the address.
+func (s *Server) ListenFlag(f *flag.FlagSet) {
+	f.StringVar(&s.Listen, "listen", s.Listen, "the loopback `address` to serve on; port 0 picks a free one")
+}
+
+// TodayFlag lets a flag set the day.
+func (s *Server) TodayFlag(f *flag.FlagSet) {
+	f.Var(&s.Today, "today", "the `date` to take for today, such as 2026-11-23")
+}
+
+// Flags lets flags win over the environment.
+func (c *Client) Flags(f *flag.FlagSet) {
+	f.StringVar(&c.URL, "url", c.URL, "the server's `address` (or set STEWARD_URL)")
+	f.Func("token", "the API `token` to sign in with (better: set STEWARD_TOKEN, flags show in process lists)",
+		func(s string) error { c.Token = s; return nil })
+}
+
+// CheckListen refuses an address that isn't one, or that others than this machine could reach.
+func CheckListen(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return steward.Errorf(steward.Invalid, "%q is no address to listen on; write it like 127.0.0.1:7878", address)
+	}
+	ip, err := netip.ParseAddr(host)
+	if strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback() {
+		return nil
+	}
+	return steward.Errorf(steward.Invalid,
+		"listening on %s would send everything unencrypted; bind to 127.0.0.1 and put a TLS proxy in front of it", address)
+}
+
+// Day is a date as a flag. Its zero value is no date.
+type Day struct{ time.Time }
+
+// String writes the date, "" for none.
+func (d *Day) String() string {
+	if d == nil || d.IsZero() {
+		return ""
+	}
+	return d.Format(time.DateOnly)
+}
+
+// Set reads a date such as 2026-11-23, as midnight in UTC.
+func (d *Day) Set(s string) error {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		return steward.Errorf(steward.Invalid, "%q is no date; write it like 2026-11-23", s)
+	}
+	d.Time = t
+	return nil
+}
+
+// Clock is the real clock, or, where a day is set, that day at the real time of day, in UTC.
+func (d Day) Clock(real func() time.Time) func() time.Time {
+	if d.IsZero() {
+		return real
+	}
+	// The distance is fixed at the start, so that the clock never jumps back at midnight.
+	now := real().UTC()
+	shift := d.Sub(now.Truncate(24 * time.Hour))
+	return func() time.Time { return real().UTC().Add(shift) }
+}

@@ -1,0 +1,95 @@
+package config
+
+import (
+	"flag"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/stewardhq/steward"
+)
+
+func env(vars map[string]string) func(string) string {
+	return func(name string) string { return vars[name] }
+}
+
+func TestDefaults(t *testing.T) {
+	for _, c := range []struct {
+		vars map[string]string
+		data string
+	}{
+		{map[string]string{"HOME": "/home/ana"}, "/home/ana/.local/share/steward"},
+		{map[string]string{"HOME": "/home/ana", "XDG_DATA_HOME": "/var/ana"}, "/var/ana/steward"},
+		{map[string]string{"HOME": "/home/ana", "XDG_DATA_HOME": "relative"}, "/home/ana/.local/share/steward"},
+	} {
+		if got := ForServer(env(c.vars)); got.Data != c.data || got.Listen != "127.0.0.1:7878" || !got.Today.IsZero() {
+			t.Errorf("%v gave %+v", c.vars, got)
+		}
+	}
+	if got := ForClient(env(nil)); got != (Client{URL: "http://127.0.0.1:7878"}) {
+		t.Errorf("without variables a client is %+v", got)
+	}
+}
+
+func TestFlagsWin(t *testing.T) {
+	c := ForClient(env(map[string]string{"STEWARD_URL": "http://127.0.0.1:1", "STEWARD_TOKEN": "stw_env"}))
+	if c.URL != "http://127.0.0.1:1" || c.Token != "stw_env" {
+		t.Fatalf("the environment gave %+v", c)
+	}
+	f := flag.NewFlagSet("", flag.ContinueOnError)
+	c.Flags(f)
+	if err := f.Parse([]string{"--url", "http://127.0.0.1:2", "--token", "stw_flag"}); err != nil {
+		t.Fatal(err)
+	}
+	if c.URL != "http://127.0.0.1:2" || c.Token != "stw_flag" {
+		t.Errorf("the flags left %+v", c)
+	}
+	// A token must not be shown as the default of its flag.
+	if def := f.Lookup("token").DefValue; def != "" {
+		t.Errorf("the token's flag shows %q as its default", def)
+	}
+}
+
+func TestCheckListen(t *testing.T) {
+	for address, want := range map[string]bool{
+		"127.0.0.1:7878": true, "127.0.0.1:0": true, "[::1]:7878": true, "localhost:80": true, "127.9.9.9:1": true, "[::ffff:127.0.0.1]:1": true,
+		"0.0.0.0:7878": false, ":7878": false, "[::]:7878": false, "192.0.2.1:80": false, "example.com:80": false, "7878": false, "": false,
+	} {
+		err := CheckListen(address)
+		if (err == nil) != want {
+			t.Errorf("%q: %v", address, err)
+		}
+		if err != nil && steward.KindOf(err) != steward.Invalid {
+			t.Errorf("%q: the refusal is of kind %v", address, steward.KindOf(err))
+		}
+	}
+}
+
+func TestDay(t *testing.T) {
+	var s Server
+	f := flag.NewFlagSet("", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	s.TodayFlag(f)
+	if err := f.Parse([]string{"--today", "2026-13-01"}); err == nil {
+		t.Error("a thirteenth month was taken")
+	}
+	if err := f.Parse([]string{"--today", "2027-02-03"}); err != nil {
+		t.Fatal(err)
+	}
+	real := time.Date(2026, 11, 23, 23, 59, 59, 5, time.UTC)
+	clock := s.Today.Clock(func() time.Time { return real })
+	if got, want := clock(), time.Date(2027, 2, 3, 23, 59, 59, 5, time.UTC); !got.Equal(want) {
+		t.Errorf("the clock says %v, not %v", got, want)
+	}
+	before := clock()
+	real = real.Add(2 * time.Second)
+	if got := clock(); got.Sub(before) != 2*time.Second {
+		t.Errorf("at midnight the clock moved by %v", got.Sub(before))
+	}
+	if got := (Day{}).Clock(func() time.Time { return real })(); !got.Equal(real) {
+		t.Errorf("without a day the clock says %v", got)
+	}
+	if (&s.Today).String() != "2027-02-03" || (&Day{}).String() != "" {
+		t.Error("a day doesn't print as it is written")
+	}
+}
