@@ -69,7 +69,7 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *comp
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	tree := ranges().NewEmptyRange(0)
+	tree := ranges.NewEmptyRange(0)
 	if head.Signed > 0 {
 		stored, err := l.store.Checkpoints(ctx, ws, head.Signed, 1)
 		if err != nil {
@@ -92,9 +92,9 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *comp
 	if written != nil && written.Begin() >= head.Signed {
 		size = written.End()
 	} else {
-		written = ranges().NewEmptyRange(size) // nothing to compare with: begun by a process that is gone
+		written = ranges.NewEmptyRange(size) // nothing to compare with: begun by a process that is gone
 	}
-	again := ranges().NewEmptyRange(written.Begin())
+	again := ranges.NewEmptyRange(written.Begin())
 	for next := head.Signed; next < size; {
 		rows, err := l.store.Rows(ctx, ws, next, int(min(pageRows, size-next)), false)
 		if err != nil {
@@ -246,7 +246,7 @@ func openCheckpoint(stored StoredCheckpoint, ws steward.WorkspaceID, seed [32]by
 	for b := stored.Range; len(b) > 0; b = b[rfc6962.DefaultHasher.Size():] {
 		hashes = append(hashes, b[:rfc6962.DefaultHasher.Size()])
 	}
-	tree, err := ranges().NewRange(0, signed.Size, hashes)
+	tree, err := ranges.NewRange(0, signed.Size, hashes)
 	if err != nil {
 		return Checkpoint{}, nil, fmt.Errorf("ledger: checkpoint: %w", err)
 	}

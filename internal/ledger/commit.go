@@ -198,7 +198,7 @@ func (l *Ledger) committed(advances []Advance) {
 		l.heads[a.Workspace] = a.Now
 		written := l.due[a.Workspace]
 		if written == nil || written.End() != a.Was.Next {
-			written = ranges().NewEmptyRange(a.Was.Next)
+			written = ranges.NewEmptyRange(a.Was.Next)
 			l.due[a.Workspace] = written
 		}
 		for _, row := range a.Rows {
@@ -212,7 +212,5 @@ func (l *Ledger) committed(advances []Advance) {
 	}
 }
 
-// ranges makes compact ranges of the RFC 6962 tree.
-func ranges() *compact.RangeFactory {
-	return &compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
-}
+// ranges makes compact ranges of the RFC 6962 tree. There is one, since ranges of two can't be compared.
+var ranges = compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}

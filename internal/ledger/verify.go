@@ -39,7 +39,7 @@ type Finding struct {
 //
 // What it can't see from here: a whole store put back to an older state of its own.
 func Verify(ctx context.Context, src Source, ws steward.WorkspaceID, progress func(done, total uint64)) (Report, error) {
-	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: ranges().NewEmptyRange(0), open: map[uint64]bool{}}
+	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: ranges.NewEmptyRange(0), open: map[uint64]bool{}}
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
@@ -176,11 +176,10 @@ func (v *verification) entry(ctx context.Context, row Row) error {
 	if h.Kind.Label() == "" {
 		v.findAt(row.Seq, "entry %d is of no known kind", row.Seq)
 	}
-	if now := h.Time.UnixMicro(); now < v.last {
+	if h.Time.UnixMicro() < v.last {
 		v.findAt(row.Seq, "entry %d is earlier than the one before it", row.Seq)
-	} else {
-		v.last = now
 	}
+	v.last = h.Time.UnixMicro()
 	boxes, err := splitParts(row.Parts)
 	if err != nil || len(boxes) != len(h.Parts) {
 		v.findAt(row.Seq, "entry %d should have %d parts, and they aren't there", row.Seq, len(h.Parts))

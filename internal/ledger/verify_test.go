@@ -1,0 +1,334 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/keyring"
+	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/store"
+)
+
+// written makes a folder with two workspaces of 20 entries each and closes it. Of each: 0 has two parts,
+// 1 is an intent that 2 ends, 3 an intent that waits, the rest have a part each. Checkpoints are at 8, 9, 14
+// and 20.
+func written(t testing.TB) string {
+	t.Helper()
+	ctx := context.Background()
+	dir := t.TempDir()
+	data, err := store.OpenData(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledger.Open(ctx, ledger.Config{Store: store.Ledger{DB: data}, Sealer: keys(t, dir), Now: clock(), Rand: rand.Reader, Origin: "steward.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := ledger.Part{Scopes: month, Body: []byte("structure with tokens")}
+	for _, w := range []steward.WorkspaceID{"ws_1", "ws_2"} {
+		_, err := l.Append(ctx, w, ledger.Entry{Kind: ledger.RunStarted}, part, part)
+		must(t, err)
+		i, err := l.Begin(ctx, w, ledger.Entry{Tool: "t"}, part)
+		must(t, err)
+		_, err = l.End(ctx, i, ledger.Entry{Outcome: ledger.OK}, part)
+		must(t, err)
+		_, err = l.Begin(ctx, w, ledger.Entry{Tool: "t"}, part)
+		must(t, err)
+		for n := 4; n < 20; n++ {
+			_, err := l.Append(ctx, w, ledger.Entry{Kind: ledger.RunRead, Records: 100 + n}, part)
+			must(t, err)
+			if n == 7 || n == 8 || n == 13 || n == 19 {
+				_, err := l.Checkpoint(ctx, w)
+				must(t, err)
+			}
+		}
+	}
+	must(t, l.Close(ctx))
+	must(t, data.Close())
+	return dir
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func copyOf(t testing.TB, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	must(t, os.CopyFS(to, os.DirFS(dir)))
+	must(t, os.Chmod(filepath.Join(to, "root"), 0o700))
+	must(t, os.Chmod(filepath.Join(to, "root", keyring.KeyFile), 0o600))
+	return to
+}
+
+// verifyReadOnly opens a folder the way `steward verify` does: for reading only.
+func verifyReadOnly(t testing.TB, dir string, w steward.WorkspaceID) (ledger.Report, error) {
+	t.Helper()
+	ctx := context.Background()
+	data, err := store.OpenReadOnly(ctx, dir, store.DataFile)
+	if err != nil {
+		return ledger.Report{}, err
+	}
+	defer func() { _ = data.Close() }()
+	ring, err := store.OpenReadOnly(ctx, dir, store.KeyringFile)
+	must(t, err)
+	defer func() { _ = ring.Close() }()
+	k, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: ring}, Keeper: keyring.FileKeeper{Dir: filepath.Join(dir, "root")}, Rand: rand.Reader})
+	must(t, err)
+	return ledger.Verify(ctx, ledger.Source{Store: store.Ledger{DB: data}, Sealer: k}, w, nil)
+}
+
+func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
+	base := written(t)
+	r, err := verifyReadOnly(t, base, ws)
+	must(t, err)
+	sound(t, r, 20)
+	if r.Unsigned != 0 || r.Checkpoint.Size != 20 {
+		t.Fatalf("before tampering: %+v", r)
+	}
+
+	const rest = ` WHERE workspace = 'ws_1' AND seq `
+	header := func(seq int, from, to string) string {
+		return fmt.Sprintf(`UPDATE ledger_tail SET header = CAST(replace(CAST(header AS text), '%s', '%s') AS blob)`+rest+`= %d AND instr(header, '%s')`, from, to, seq, from)
+	}
+	addEntry := func(of int, from, to string) []string { // a copy of an entry behind all others, with the head moved
+		return []string{
+			fmt.Sprintf(`INSERT INTO ledger_tail SELECT workspace, 20, CAST(replace(replace(CAST(header AS text), '"seq":%d,', '"seq":20,'), '%s', '%s') AS blob), parts FROM ledger_tail`+rest+`= %d`, of, from, to, of),
+			header(20, `"time":"2026-11-23T10:00:0`, `"time":"2026-11-23T11:00:0`),
+			`UPDATE ledger_heads SET next = 21 WHERE workspace = 'ws_1'`,
+		}
+	}
+	for _, c := range []struct {
+		name string
+		edit []string
+		want string
+		seq  int // -1: none in particular
+	}{
+		{"a count in a header", []string{header(6, `"records":106`, `"records":107`)}, "among entries 0 to 7 at least one isn't what was signed", 0},
+		{"a count in the only entry of its checkpoint", []string{header(8, `"records":108`, `"records":107`)}, "entry 8 isn't what was signed", 8},
+		{"a space in a header", []string{header(15, `"records":`, `"records": `)}, "among entries 14 to 19", 14},
+		{"a header that is no JSON", []string{header(5, `{"seq"`, `["seq"`)}, "the header of entry 5 can't be read", 5},
+		{"an empty header", []string{`UPDATE ledger_tail SET header = x''` + rest + `= 5`}, "the header of entry 5 can't be read", 5},
+		{"a kind", []string{header(5, `run.read`, `run.raed`)}, "entry 5 is of no known kind", 5},
+		{"a time", []string{header(5, `2026-11-23`, `2025-11-23`)}, "entry 5 is earlier than the one before", 5},
+		{"a part dropped", []string{`UPDATE ledger_tail SET parts = NULL` + rest + `= 5`}, "entry 5 should have 1 parts", 5},
+		{"two parts swapped between entries", []string{
+			`UPDATE ledger_tail SET parts = (SELECT parts FROM ledger_tail WHERE workspace = 'ws_1' AND seq = 7)` + rest + `= 6`,
+		}, "part 0 of entry 6 was changed", 6},
+		{"a row deleted", []string{`DELETE FROM ledger_tail` + rest + `= 5`}, "entry 5 is missing", 5},
+		{"rows deleted across a checkpoint", []string{`DELETE FROM ledger_tail` + rest + `BETWEEN 6 AND 10`}, "entries 6 to 10 are missing", 6},
+		{"the first row deleted", []string{`DELETE FROM ledger_tail` + rest + `= 0`}, "entry 0 is missing", 0},
+		{"all rows deleted", []string{`DELETE FROM ledger_tail WHERE workspace = 'ws_1'`}, "entries 0 to 19 are missing", 0},
+		{"a row inserted in the middle", []string{
+			`UPDATE ledger_tail SET seq = -seq - 1` + rest + `>= 10`, `UPDATE ledger_tail SET seq = -seq` + rest + `< 0`,
+			`INSERT INTO ledger_tail SELECT workspace, 10, header, parts FROM ledger_tail` + rest + `= 9`, `UPDATE ledger_heads SET next = 21 WHERE workspace = 'ws_1'`,
+		}, "in the place of entry 10 stands entry 9", 10},
+		{"a row added behind the end", []string{`INSERT INTO ledger_tail SELECT workspace, 20, header, parts FROM ledger_tail` + rest + `= 19`}, "entry 20 stands behind the end", 20},
+		{"two rows swapped", []string{`UPDATE ledger_tail SET seq = -1` + rest + `= 4`, `UPDATE ledger_tail SET seq = 4` + rest + `= 5`, `UPDATE ledger_tail SET seq = 5` + rest + `= -1`}, "in the place of entry 4 stands entry 5", 4},
+		{"two rows swapped, numbers too", []string{
+			`UPDATE ledger_tail SET seq = -1` + rest + `= 10`, `UPDATE ledger_tail SET seq = 10` + rest + `= 11`, `UPDATE ledger_tail SET seq = 11` + rest + `= -1`,
+			header(10, `"seq":11,`, `"seq":10,`), header(11, `"seq":10,`, `"seq":11,`),
+		}, "among entries 9 to 13", 9},
+		{"the tail cut off", []string{`DELETE FROM ledger_tail` + rest + `>= 17`}, "entries 17 to 19 are missing", 17},
+		{"the tail cut off, head too", []string{`DELETE FROM ledger_tail` + rest + `>= 17`, `UPDATE ledger_heads SET next = 17 WHERE workspace = 'ws_1'`}, "a checkpoint over 20 entries was signed and the ledger has 17", 17},
+		{"the tail cut off, head and its checkpoint too", []string{`DELETE FROM ledger_tail` + rest + `>= 17`, `UPDATE ledger_heads SET next = 17, signed = 14 WHERE workspace = 'ws_1'`}, "a checkpoint over 20 entries is there and the ledger has 17", 17},
+		{"the head row deleted", []string{`DELETE FROM ledger_heads WHERE workspace = 'ws_1'`}, "entry 0 stands behind the end", 0},
+		{"the head's time", []string{`UPDATE ledger_heads SET last_us = last_us + 1 WHERE workspace = 'ws_1'`}, "differ in time", -1},
+		{"rows swapped between workspaces", []string{`UPDATE ledger_tail SET workspace = 'x' WHERE workspace = 'ws_1' AND seq = 8`, `UPDATE ledger_tail SET workspace = 'ws_1' WHERE workspace = 'ws_2' AND seq = 8`}, "entry 8 isn't what was signed", 8},
+		{"workspaces swapped wholly", swapAll(), "the checkpoint over 8 entries isn't what this ledger's key signed", -1},
+		{"a checkpoint signed with another key", []string{"resign"}, "the checkpoint over 20 entries isn't what this ledger's key signed", -1},
+		{"a checkpoint's root", []string{`UPDATE ledger_checkpoints SET note = (SELECT c.note FROM ledger_checkpoints c WHERE c.workspace = 'ws_1' AND c.size = 9) WHERE workspace = 'ws_1' AND size = 14`}, "the checkpoint over 14 entries isn't", -1},
+		{"a checkpoint's range", []string{`UPDATE ledger_checkpoints SET hashes = zeroblob(length(hashes)) WHERE workspace = 'ws_1' AND size = 14`}, "the checkpoint over 14 entries isn't", -1},
+		{"a checkpoint over more than there is", []string{`UPDATE ledger_checkpoints SET size = 25 WHERE workspace = 'ws_1' AND size = 20`}, "the checkpoint over 20 entries is missing", -1},
+		{"the last checkpoint deleted", []string{`DELETE FROM ledger_checkpoints WHERE workspace = 'ws_1' AND size = 20`}, "the checkpoint over 20 entries is missing", -1},
+		{"an open intent forgotten", []string{`DELETE FROM open_intents WHERE workspace = 'ws_1'`}, "entry 3 is an intent without outcome, and isn't listed", 3},
+		{"a closed intent opened", []string{`INSERT INTO open_intents VALUES ('ws_1', 1, 'n')`}, "entry 1 is listed as an intent without outcome, and isn't one", 1},
+		{"a second outcome", addEntry(2, "x", "x"), "entry 20 is a second outcome for the intent 1", 20},
+		{"an outcome without intent", addEntry(2, `"intent":1`, `"intent":7`), "entry 20 is an outcome for 7, which is no intent", 20},
+		{"an outcome of the future", addEntry(2, `"intent":1`, `"intent":77`), "entry 20 is an outcome for 77, which is no intent", 20},
+		{"an outcome of nothing", addEntry(2, `,"intent":1`, ``), "entry 20 is an outcome that names no intent", 20},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := copyOf(t, base)
+			if c.edit[0] == "resign" {
+				c.edit = []string{resign(t, dir)}
+			}
+			edit(t, dir, c.edit...)
+			r, err := verifyReadOnly(t, dir, ws)
+			must(t, err)
+			for _, f := range r.Findings {
+				if strings.Contains(f.What, c.want) && (f.Seq == nil) == (c.seq < 0) && (f.Seq == nil || *f.Seq == uint64(c.seq)) {
+					return
+				}
+			}
+			t.Errorf("nothing like %q at %d among %s", c.want, c.seq, show(r.Findings))
+		})
+	}
+}
+
+func show(findings []ledger.Finding) string {
+	var b strings.Builder
+	for _, f := range findings {
+		seq := "-"
+		if f.Seq != nil {
+			seq = fmt.Sprint(*f.Seq)
+		}
+		fmt.Fprintf(&b, "\n  %s: %s", seq, f.What)
+	}
+	return b.String()
+}
+
+func swapAll() (statements []string) {
+	for _, table := range []string{"ledger_heads", "ledger_tail", "open_intents", "ledger_checkpoints"} {
+		for _, move := range [][2]string{{"ws_1", "x"}, {"ws_2", "ws_1"}, {"x", "ws_2"}} {
+			statements = append(statements, fmt.Sprintf(`UPDATE %s SET workspace = '%s' WHERE workspace = '%s'`, table, move[1], move[0]))
+		}
+	}
+	return statements
+}
+
+// resign signs the last checkpoint's text again, with a key of one's own.
+func resign(t *testing.T, dir string) string {
+	t.Helper()
+	ctx := context.Background()
+	data, err := store.OpenReadOnly(ctx, dir, store.DataFile)
+	must(t, err)
+	defer func() { _ = data.Close() }()
+	stored, err := (store.Ledger{DB: data}).Checkpoints(ctx, ws, 20, 1)
+	must(t, err)
+	text, _, _ := bytes.Cut(stored[0].Note, []byte("\n\n"))
+	skey, _, err := note.GenerateKey(rand.Reader, "steward.test/ws_1")
+	must(t, err)
+	signer, err := note.NewSigner(skey)
+	must(t, err)
+	forged, err := note.Sign(&note.Note{Text: string(text) + "\n"}, signer)
+	must(t, err)
+	return fmt.Sprintf(`UPDATE ledger_checkpoints SET note = x'%x' WHERE workspace = 'ws_1' AND size = 20`, forged)
+}
+
+// TestVerifyFindsEveryFlippedBit flips one bit of every 7th byte of an entry, header and parts.
+func TestVerifyFindsEveryFlippedBit(t *testing.T) {
+	dir := written(t)
+	ctx := context.Background()
+	data, err := store.OpenReadOnly(ctx, dir, store.DataFile)
+	must(t, err)
+	rows, err := (store.Ledger{DB: data}).Rows(ctx, ws, 0, 1, true)
+	must(t, err)
+	must(t, data.Close())
+	for column, was := range map[string][]byte{"header": rows[0].Header, "parts": rows[0].Parts} {
+		for i := 0; i < len(was); i += 7 {
+			now := bytes.Clone(was)
+			now[i] ^= 1 << (i % 8)
+			edit(t, dir, fmt.Sprintf(`UPDATE ledger_tail SET %s = x'%x' WHERE workspace = 'ws_1' AND seq = 0`, column, now))
+			r, err := verifyReadOnly(t, dir, ws)
+			must(t, err)
+			if !slices.ContainsFunc(r.Findings, func(f ledger.Finding) bool { return f.Seq != nil && *f.Seq == 0 }) {
+				t.Errorf("byte %d of %s flipped: %s", i, column, show(r.Findings))
+			}
+		}
+		edit(t, dir, fmt.Sprintf(`UPDATE ledger_tail SET %s = x'%x' WHERE workspace = 'ws_1' AND seq = 0`, column, was))
+	}
+	r, err := verifyReadOnly(t, dir, ws)
+	must(t, err)
+	sound(t, r, 20)
+}
+
+// TestVerifySurvivesDamagedPages overwrites each page of the database file in turn.
+func TestVerifySurvivesDamagedPages(t *testing.T) {
+	base := written(t)
+	whole, err := os.ReadFile(filepath.Join(base, store.DataFile))
+	must(t, err)
+	const page = 4096
+	for at := 0; at < len(whole); at += page {
+		dir := copyOf(t, base)
+		damaged := bytes.Clone(whole)
+		for i := range page {
+			damaged[at+i] ^= 0xff
+		}
+		must(t, os.WriteFile(filepath.Join(dir, store.DataFile), damaged, 0o600))
+		r, err := verifyReadOnly(t, dir, ws)
+		switch {
+		case at == 0 && err == nil && len(r.Findings) == 0:
+			t.Error("a file that is no database was verified")
+		case at > 0 && err != nil:
+			t.Errorf("page %d: an error instead of a finding: %v", at/page, err)
+		case at > 0 && len(r.Findings) == 0:
+			t.Errorf("page %d: nothing found", at/page)
+		}
+	}
+}
+
+func TestVerifyBesideAWriter(t *testing.T) {
+	ctx := context.Background()
+	h := open(t, t.TempDir(), nil)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				i, err := h.Begin(ctx, ws, ledger.Entry{Tool: "t"}, ledger.Part{Scopes: month, Body: []byte("x")})
+				if err == nil {
+					_, err = h.End(ctx, i, ledger.Entry{Outcome: ledger.OK})
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	entries := uint64(0)
+	for range 25 {
+		var last uint64
+		data, err := store.OpenReadOnly(ctx, h.dir, store.DataFile)
+		must(t, err)
+		r, err := ledger.Verify(ctx, ledger.Source{Store: store.Ledger{DB: data}, Sealer: h.keys}, ws, func(done, total uint64) {
+			if done < last || done > total {
+				t.Errorf("progress went from %d to %d of %d", last, done, total)
+			}
+			last = done
+		})
+		must(t, err)
+		must(t, data.Close())
+		if len(r.Findings) > 0 || r.Entries < entries || last != r.Entries {
+			t.Fatalf("beside a writer: %d entries, progress %d, %s", r.Entries, last, show(r.Findings))
+		}
+		entries = r.Entries
+		if _, err := h.Checkpoint(ctx, ws); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	if entries == 0 {
+		t.Error("nothing was written meanwhile")
+	}
+}
+
+func TestVerifyEndsWithItsContext(t *testing.T) {
+	h := open(t, t.TempDir(), nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if r, err := ledger.Verify(ctx, ledger.Source{Store: h.store, Sealer: h.keys}, ws, nil); err == nil {
+		t.Errorf("a cancelled verification reported %+v", r)
+	}
+}
