@@ -98,9 +98,6 @@ func (e *Engine) Delete(user, object, id string) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(ob.Fields, func(f org.Field) bool { return f.Createable }) {
-		return refuse(http.StatusBadRequest, "INVALID_TYPE_FOR_OPERATION", "entity type %s does not support delete", ob.Name)
-	}
 	full := row.Text("Id")
 	if ob.Name == "Account" && len(e.refs[refKey("Contact", "AccountId", full)])+len(e.refs[refKey("Opportunity", "AccountId", full)]) > 0 {
 		return refuse(http.StatusBadRequest, "DELETE_FAILED", "Your attempt to delete %s could not be completed because contacts or opportunities are associated with it.", row.Text("Name"))
