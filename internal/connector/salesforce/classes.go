@@ -55,8 +55,8 @@ var table = map[string]class{
 	"Case.SuppliedName": personName, "EmailMessage.FromName": personName, "EmailMessage.FromAddress": mailbox,
 	"EmailMessage.ToAddress": mailbox, "EmailMessage.CcAddress": mailbox, "EmailMessage.BccAddress": mailbox,
 
-	"DeveloperName": open,
-	"Description":   {}, "NextStep": {}, "Subject": {}, "Comments": {},
+	"DeveloperName": open, "TimeZoneSidKey": open, "LocaleSidKey": open,
+	"Description": {}, "NextStep": {}, "Subject": {}, "Comments": {},
 }
 
 // byType classifies what the table doesn't name. What is absent, such as string, textarea, url and types

@@ -102,7 +102,7 @@ func (v *visit) exchange(ctx context.Context, method, path string, body []byte) 
 	}
 	defer reply.Body.Close()
 	v.status = reply.StatusCode
-	v.requestID = reply.Header.Get("X-Request-Id")
+	v.requestID = reply.Header.Get("X-SFDC-Request-Id")
 	v.connector.noteUsage(v.session.InstanceURL, reply.Header.Get("Sforce-Limit-Info"))
 	answer, err = io.ReadAll(io.LimitReader(reply.Body, maxAnswer+1))
 	if err != nil {

@@ -157,7 +157,7 @@ func (v *visit) path(ctx context.Context, from *object, asked, at string) (path,
 			return f.RelationshipName != "" && strings.EqualFold(f.RelationshipName, parent)
 		})
 		if i < 0 {
-			return p, steward.Errorf(steward.Invalid, "%s: %s has no such parent; it has %s", at, o.Name, strings.Join(o.parents(), ", "))
+			return p, steward.Errorf(steward.Invalid, "%s: %s has no such parent; it has %s", at, o.Name, strings.Join(o.parents(), ", ")).Because(errHidden)
 		}
 		link := &o.Fields[i]
 		next, err := v.parent(ctx, link, names[len(names)-1])
@@ -168,7 +168,7 @@ func (v *visit) path(ctx context.Context, from *object, asked, at string) (path,
 	}
 	p.object = o.Name
 	if p.field = o.field(names[len(names)-1]); p.field == nil {
-		return p, hidden(steward.Errorf(steward.Invalid, "%s is no field of %s that you may see; salesforce_describe lists them", at, o.Name))
+		return p, steward.Errorf(steward.Invalid, "%s is no field of %s that you may see; salesforce_describe lists them", at, o.Name).Because(errHidden)
 	}
 	if p.field.isCompound() {
 		return p, steward.Errorf(steward.Invalid, "%s is made of several fields; name those, which salesforce_describe lists", at)
@@ -194,16 +194,13 @@ func (v *visit) parent(ctx context.Context, link *field, wanted string) (*object
 	var first *object
 	for _, name := range link.ReferenceTo {
 		o, err := v.object(ctx, name)
-		if steward.KindOf(err) == steward.NotFound && err != nil {
-			continue
-		}
-		if err != nil {
+		switch {
+		case err != nil && steward.KindOf(err) == steward.NotFound:
+		case err != nil:
 			return nil, err
-		}
-		if o.field(wanted) != nil {
+		case o.field(wanted) != nil:
 			return o, nil
-		}
-		if first == nil {
+		case first == nil:
 			first = o
 		}
 	}
@@ -213,10 +210,8 @@ func (v *visit) parent(ctx context.Context, link *field, wanted string) (*object
 	return first, nil
 }
 
-// errHidden marks the absence of a field, which some reads may pass over.
+// errHidden marks the absence of a field or parent, which some reads may pass over.
 var errHidden = errors.New("field absent or hidden")
-
-func hidden(e *steward.Error) error { return e.Because(errHidden) }
 
 // describeFields lists an object's fields as records.
 func (v *visit) describeFields(ctx context.Context, name string) (connector.Reply, error) {

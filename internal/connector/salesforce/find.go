@@ -30,27 +30,18 @@ func (finder) PersonObjects() []string { return slices.Clone(people) }
 func (finder) FindPeople(spans []string) []connector.Lookup {
 	by := map[string][]string{}
 	for _, s := range spans {
-		digits := strings.Count(strings.Map(func(r rune) rune {
-			if unicode.IsDigit(r) {
-				return '0'
-			}
-			return -1
-		}, s), "0")
-		switch {
-		case strings.Contains(s, "@"):
-			by["Email"] = append(by["Email"], s)
-		case digits >= 7:
-			by["Phone"] = append(by["Phone"], s)
-		case s != "":
-			by["Name"] = append(by["Name"], s)
+		field := "Name"
+		if strings.Contains(s, "@") {
+			field = "Email"
+		} else if digits := strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsDigit(r) }); len(strings.Join(digits, "")) >= 7 {
+			field = "Phone"
 		}
+		by[field] = append(by[field], s)
 	}
 	var lookups []connector.Lookup
-	for _, object := range []string{"Contact", "User"} {
-		for _, field := range []string{"Name", "Email", "Phone"} {
-			for some := range slices.Chunk(by[field], spansAtOnce) {
-				lookups = append(lookups, lookup(object, []string{"Name", "FirstName", "LastName", "Email", "Phone", "MobilePhone"}, field, some, 2000))
-			}
+	for _, in := range [][2]string{{"Contact", "Name"}, {"Contact", "Email"}, {"Contact", "Phone"}, {"User", "Name"}, {"User", "Email"}} {
+		for some := range slices.Chunk(by[in[1]], spansAtOnce) {
+			lookups = append(lookups, lookup(in[0], []string{"Name", "FirstName", "LastName", "Email", "Phone", "MobilePhone"}, in[1], some, 2000))
 		}
 	}
 	return lookups

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/connector"
 )
 
