@@ -1,0 +1,492 @@
+package keyring_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/keyring"
+	"github.com/stewardhq/steward/internal/store"
+)
+
+var at = steward.Place{Workspace: "ws_1", Table: "ledger", Row: "r1"}
+
+// ring is a keyring on real SQLite with a key file.
+type ring struct {
+	*keyring.Keyring
+	dir    string
+	store  store.Keyring
+	keeper keyring.FileKeeper
+}
+
+func open(t testing.TB) ring {
+	t.Helper()
+	r := ring{dir: t.TempDir()}
+	r.keeper = keyring.FileKeeper{Dir: filepath.Join(r.dir, "root")}
+	if err := r.keeper.Create(rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.OpenKeyring(context.Background(), r.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	r.store = store.Keyring{DB: db}
+	r.Keyring = over(t, r.store, r.keeper)
+	return r
+}
+
+// over is another process's keyring: nothing of it is in memory yet.
+func over(t testing.TB, s keyring.Store, keeper keyring.Keeper) *keyring.Keyring {
+	t.Helper()
+	k, err := keyring.Open(context.Background(), keyring.Config{Store: s, Keeper: keeper, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func seal(t testing.TB, k steward.Sealer, at steward.Place, plain string, scopes ...steward.Scope) steward.Sealed {
+	t.Helper()
+	s, err := k.Seal(context.Background(), at, scopes, []byte(plain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func wantKind(t testing.TB, what string, err error, kind steward.Kind) {
+	t.Helper()
+	if err == nil || steward.KindOf(err) != kind {
+		t.Errorf("%s: error %v is of kind %v, want %v", what, err, steward.KindOf(err), kind)
+	}
+}
+
+func TestWhatIsSealedOpens(t *testing.T) {
+	ctx := context.Background()
+	r := open(t)
+	rapid.Check(t, func(t *rapid.T) {
+		plain := rapid.SliceOf(rapid.Byte()).Draw(t, "plain")
+		scopes := rapid.SliceOfN(rapid.SampledFrom([]steward.Scope{"ledger/2026-11", "person/a", "person/b", "item/x"}), 1, 3).Draw(t, "scopes")
+		place := steward.Place{Workspace: "ws_1", Table: rapid.String().Draw(t, "table"), Row: rapid.String().Draw(t, "row"), Part: rapid.Int().Draw(t, "part")}
+		box, err := r.Seal(ctx, place, scopes, plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(plain) > 8 && bytes.Contains(box.Box, plain) {
+			t.Fatal("the box holds its plaintext")
+		}
+		got, err := r.Open(ctx, place, steward.Sealed{Scopes: steward.ParseScopes(box.ScopeList()), Box: box.Box})
+		if err != nil || !bytes.Equal(got, plain) {
+			t.Fatalf("%q comes back as %q, %v", plain, got, err)
+		}
+	})
+	one, two := seal(t, r, at, "same", "run/2026-11-23"), seal(t, r, at, "same", "run/2026-11-23")
+	if bytes.Equal(one.Box, two.Box) {
+		t.Error("two seals of the same are the same")
+	}
+	again := over(t, r.store, r.keeper)
+	if got, err := again.Open(ctx, at, one); err != nil || string(got) != "same" {
+		t.Errorf("after a restart: %q, %v", got, err)
+	}
+}
+
+// TestBoxOpensNowhereElse changes one thing at a time of what a box was sealed for.
+func TestBoxOpensNowhereElse(t *testing.T) {
+	ctx := context.Background()
+	r := open(t)
+	box := seal(t, r, at, "plain", "run/2026-11-23", "person/a")
+	other := steward.Place{Workspace: "ws_2", Table: "ledger", Row: "r1"}
+	seal(t, r, other, "x", "run/2026-11-23", "person/a", "person/b") // so that their keys exist
+	seal(t, r, at, "x", "person/b")
+	for name, c := range map[string]struct {
+		at     steward.Place
+		scopes []steward.Scope
+	}{
+		"workspace":          {other, box.Scopes},
+		"table":              {steward.Place{Workspace: "ws_1", Table: "ledge", Row: "rr1"}, box.Scopes},
+		"row":                {steward.Place{Workspace: "ws_1", Table: "ledger", Row: "r2"}, box.Scopes},
+		"part":               {steward.Place{Workspace: "ws_1", Table: "ledger", Row: "r1", Part: 1}, box.Scopes},
+		"scopes' order":      {at, []steward.Scope{"person/a", "run/2026-11-23"}},
+		"a scope less":       {at, []steward.Scope{"run/2026-11-23"}},
+		"a scope more":       {at, []steward.Scope{"run/2026-11-23", "person/a", "person/b"}},
+		"another scope":      {at, []steward.Scope{"run/2026-11-23", "person/b"}},
+		"a scope never made": {at, []steward.Scope{"run/2026-11-23", "person/c"}},
+	} {
+		_, err := r.Open(ctx, c.at, steward.Sealed{Scopes: c.scopes, Box: box.Box})
+		wantKind(t, name, err, steward.Internal)
+	}
+	for i := range box.Box {
+		changed := bytes.Clone(box.Box)
+		changed[i] ^= 1
+		_, err := r.Open(ctx, at, steward.Sealed{Scopes: box.Scopes, Box: changed})
+		wantKind(t, fmt.Sprint("byte ", i), err, steward.Internal)
+		_, err = r.Open(ctx, at, steward.Sealed{Scopes: box.Scopes, Box: box.Box[:i]})
+		wantKind(t, fmt.Sprint("length ", i), err, steward.Internal)
+	}
+	if alive, err := r.Alive(ctx, "ws_1", "person/c"); err != nil || alive {
+		t.Errorf("opening made a key: %v, %v", alive, err)
+	}
+}
+
+func TestEitherLockForgets(t *testing.T) {
+	ctx := context.Background()
+	r := open(t)
+	both := seal(t, r, at, "both", "run/2026-11-23", "person/a")
+	timeOnly := seal(t, r, at, "time", "run/2026-11-23")
+	neighbour := seal(t, r, steward.Place{Workspace: "ws_2"}, "neighbour", "person/a")
+	secret, err := r.Derive(ctx, "ws_1", "person/a", "blind")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := over(t, r.store, r.keeper)
+
+	if err := r.Shred(ctx, "ws_1", "person/a", "person/unused"); err != nil {
+		t.Fatal(err)
+	}
+	for name, k := range map[string]*keyring.Keyring{"the one that shredded": r.Keyring, "another, later": other} {
+		_, err := k.Open(ctx, at, both)
+		wantKind(t, name, err, steward.Gone)
+		if got, err := k.Open(ctx, at, timeOnly); err != nil || string(got) != "time" {
+			t.Errorf("%s: what has no such lock: %q, %v", name, got, err)
+		}
+		if got, err := k.Open(ctx, steward.Place{Workspace: "ws_2"}, neighbour); err != nil || string(got) != "neighbour" {
+			t.Errorf("%s: another workspace's: %q, %v", name, got, err)
+		}
+		for _, scope := range []steward.Scope{"person/a", "person/unused"} {
+			_, err = k.Seal(ctx, at, []steward.Scope{scope}, []byte("x"))
+			wantKind(t, name, err, steward.Gone)
+			_, err = k.Derive(ctx, "ws_1", scope, "blind")
+			wantKind(t, name, err, steward.Gone)
+			if alive, err := k.Alive(ctx, "ws_1", scope); err != nil || alive {
+				t.Errorf("%s: %s is alive: %v, %v", name, scope, alive, err)
+			}
+		}
+		if alive, err := k.Alive(ctx, "ws_1", "run/2026-11-23"); err != nil || !alive {
+			t.Errorf("%s: the time scope is alive: %v, %v", name, alive, err)
+		}
+	}
+	if err := r.Shred(ctx, "ws_1", "person/a"); err != nil {
+		t.Errorf("shredding again: %v", err)
+	}
+	if theirs, err := r.Derive(ctx, "ws_2", "person/a", "blind"); err != nil || theirs == secret {
+		t.Errorf("another workspace's secret is the same, or %v", err)
+	}
+}
+
+func TestDerivedSecretsAreUnrelatedAndStay(t *testing.T) {
+	ctx := context.Background()
+	r := open(t)
+	seen := map[[32]byte]string{}
+	for _, k := range []*keyring.Keyring{r.Keyring, over(t, r.store, r.keeper)} {
+		for _, c := range [][3]string{{"ws_1", "workspace", "a"}, {"ws_1", "workspace", "b"}, {"ws_2", "workspace", "a"}, {"ws_1", "person/a", "a"}} {
+			secret, err := k.Derive(ctx, steward.WorkspaceID(c[0]), steward.Scope(c[1]), c[2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if was, ok := seen[secret]; ok && was != fmt.Sprint(c) {
+				t.Errorf("%v and %v give the same secret", was, c)
+			}
+			seen[secret] = fmt.Sprint(c)
+		}
+	}
+	if len(seen) != 4 {
+		t.Errorf("%d secrets, want 4: they don't stay", len(seen))
+	}
+}
+
+func TestScopesThatCouldBeMistakenAreRefused(t *testing.T) {
+	ctx := context.Background()
+	r := open(t)
+	for _, scopes := range [][]steward.Scope{nil, {""}, {"a b"}, {"a\n"}, {"ok", "a\u00a0b"}} {
+		if _, err := r.Seal(ctx, at, scopes, nil); err == nil {
+			t.Errorf("sealed under %q", scopes)
+		}
+	}
+	if _, err := r.Seal(ctx, steward.Place{}, []steward.Scope{"a"}, nil); err == nil {
+		t.Error("sealed without workspace")
+	}
+	if err := r.Shred(ctx, "", "a"); err == nil {
+		t.Error("shredded without workspace")
+	}
+	if err := r.Shred(ctx, "ws_1"); err == nil {
+		t.Error("shredded nothing")
+	}
+}
+
+// TestNothingStaysOfAShreddedKey looks for the wrapped key in every file, and for keys in clear at all.
+func TestNothingStaysOfAShreddedKey(t *testing.T) {
+	ctx := context.Background()
+	r := open(t)
+	var boxes []steward.Sealed
+	for i := range 50 {
+		boxes = append(boxes, seal(t, r, at, "x", steward.Scope(fmt.Sprintf("person/%02d", i))))
+	}
+	onDisk := func(want []byte) bool {
+		files, err := filepath.Glob(filepath.Join(r.dir, "*.db*"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%v, %v", files, err)
+		}
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(b, want) {
+				return true
+			}
+		}
+		return false
+	}
+	wrapped, _, err := r.store.Key(ctx, "ws_1", "person/07")
+	if err != nil || !onDisk(wrapped) {
+		t.Fatalf("the wrapped key isn't found before the shred, so its absence proves nothing: %v", err)
+	}
+	if err := r.Shred(ctx, "ws_1", "person/07"); err != nil {
+		t.Fatal(err)
+	}
+	if onDisk(wrapped) || onDisk(wrapped[12:28]) {
+		t.Error("the wrapped key is still on disk")
+	}
+	_, err = r.Open(ctx, at, boxes[7])
+	wantKind(t, "shredded", err, steward.Gone)
+	if _, err := r.Open(ctx, at, boxes[8]); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenForReadingOnly(t *testing.T) {
+	ctx := context.Background()
+	r := open(t)
+	box := seal(t, r, at, "plain", "run/2026-11-23")
+	secret, err := r.Derive(ctx, "ws_1", steward.WorkspaceScope, "signing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.OpenReadOnly(ctx, r.dir, store.KeyringFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	reading := over(t, store.Keyring{DB: db}, r.keeper)
+	if got, err := reading.Open(ctx, at, box); err != nil || string(got) != "plain" {
+		t.Errorf("opening: %q, %v", got, err)
+	}
+	if got, err := reading.Derive(ctx, "ws_1", steward.WorkspaceScope, "signing"); err != nil || got != secret {
+		t.Errorf("deriving: %v", err)
+	}
+	_, err = reading.Seal(ctx, at, []steward.Scope{"run/2026-11-24"}, nil)
+	wantKind(t, "sealing under a new scope", err, steward.Unavailable)
+	wantKind(t, "shredding", reading.Shred(ctx, "ws_1", "run/2026-11-23"), steward.Unavailable)
+}
+
+// slowStore lets a reader pause between reading a key and putting it into the cache.
+type slowStore struct {
+	keyring.Store
+	read, proceed chan struct{}
+}
+
+func (s slowStore) Key(ctx context.Context, ws steward.WorkspaceID, scope steward.Scope) ([]byte, bool, error) {
+	wrapped, found, err := s.Store.Key(ctx, ws, scope)
+	if wrapped != nil {
+		s.read <- struct{}{}
+		<-s.proceed
+	}
+	return wrapped, found, err
+}
+
+func TestAReaderDoesNotPutAShreddedKeyBack(t *testing.T) {
+	ctx := context.Background()
+	r := open(t)
+	box := seal(t, r, at, "plain", "person/a")
+	s := slowStore{r.store, make(chan struct{}), make(chan struct{})}
+	k := over(t, s, r.keeper)
+	opened := make(chan error)
+	go func() { _, err := k.Open(ctx, at, box); opened <- err }()
+	<-s.read
+	if err := k.Shred(ctx, "ws_1", "person/a"); err != nil {
+		t.Fatal(err)
+	}
+	close(s.proceed)
+	if err := <-opened; err != nil {
+		t.Errorf("the reader that was first: %v", err)
+	}
+	_, err := k.Open(ctx, at, box)
+	wantKind(t, "after the shred", err, steward.Gone)
+}
+
+func TestShredsAndReadersAtOnce(t *testing.T) {
+	ctx := context.Background()
+	r := open(t)
+	const scopes = 30
+	var boxes []steward.Sealed
+	for i := range scopes {
+		boxes = append(boxes, seal(t, r, at, "plain", "run/2026-11-23", steward.Scope(fmt.Sprint("person/", i))))
+	}
+	var shredded [scopes]chan struct{}
+	for i := range shredded {
+		shredded[i] = make(chan struct{})
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				for i, box := range boxes {
+					gone := false
+					select {
+					case <-shredded[i]:
+						gone = true
+					default:
+					}
+					_, err := r.Open(ctx, at, box)
+					if err == nil && gone {
+						t.Errorf("scope %d opens after it was shredded", i)
+					}
+					if err != nil && steward.KindOf(err) != steward.Gone {
+						t.Error(err)
+					}
+					if gone && i == scopes-1 {
+						return
+					}
+				}
+			}
+		})
+	}
+	for i := range scopes {
+		if err := r.Shred(ctx, "ws_1", steward.Scope(fmt.Sprint("person/", i))); err != nil {
+			t.Error(err)
+		}
+		close(shredded[i])
+	}
+	wg.Wait()
+}
+
+func TestKeyFile(t *testing.T) {
+	ctx := context.Background()
+	dir := filepath.Join(t.TempDir(), "keys")
+	k := keyring.FileKeeper{Dir: dir}
+	path := filepath.Join(dir, keyring.KeyFile)
+	_, err := k.Root(ctx)
+	wantKind(t, "no key", err, steward.NotFound)
+
+	if err := k.Create(rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	root, err := k.Root(ctx)
+	if err != nil || root == [32]byte{} {
+		t.Fatalf("root %x, %v", root, err)
+	}
+	for path, want := range map[string]os.FileMode{dir: 0o700, path: 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s has mode %v, %v", path, info.Mode(), err)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("beside the key lies something: %v, %v", files, err)
+	}
+	wantKind(t, "a second creation", k.Create(rand.Reader), steward.Conflict)
+	if again, err := k.Root(ctx); err != nil || again != root {
+		t.Errorf("the root changed, or %v", err)
+	}
+
+	for _, c := range []struct {
+		path, hint  string
+		loose, good os.FileMode
+	}{{path, "chmod 600 " + path, 0o640, 0o600}, {path, "chmod 600 " + path, 0o604, 0o600}, {dir, "chmod 700 " + dir, 0o750, 0o700}, {dir, "chmod 700 " + dir, 0o701, 0o700}} {
+		if err := os.Chmod(c.path, c.loose); err != nil {
+			t.Fatal(err)
+		}
+		_, err := k.Root(ctx)
+		wantKind(t, c.path, err, steward.Unavailable)
+		if !strings.Contains(steward.Message(err), c.hint) {
+			t.Errorf("%q doesn't say %q", steward.Message(err), c.hint)
+		}
+		if err := os.Chmod(c.path, c.good); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, broken := range []string{"", "abc", string(text[:63]), string(text[:62]) + "zz\n", string(text) + "00"} {
+		if err := os.WriteFile(path, []byte(broken), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := k.Root(ctx)
+		wantKind(t, fmt.Sprintf("%q", broken), err, steward.Unavailable)
+		if strings.Contains(err.Error(), string(text[:20])) {
+			t.Error("the error shows the key")
+		}
+	}
+}
+
+func TestAnotherRootOpensNothing(t *testing.T) {
+	ctx := context.Background()
+	r := open(t)
+	box := seal(t, r, at, "plain", "person/a")
+	elsewhere := keyring.FileKeeper{Dir: filepath.Join(t.TempDir(), "root")}
+	if err := elsewhere.Create(rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	_, err := over(t, r.store, elsewhere).Open(ctx, at, box)
+	wantKind(t, "another root", err, steward.Internal)
+	if !strings.Contains(steward.Message(err), "root key doesn't fit") {
+		t.Errorf("message %q", steward.Message(err))
+	}
+	// A wrapped key moved to another scope's row doesn't unwrap.
+	wrapped, _, err := r.store.Key(ctx, "ws_1", "person/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.store.AddKey(ctx, "ws_1", "person/b", wrapped); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Seal(ctx, at, []steward.Scope{"person/b"}, nil)
+	wantKind(t, "a moved key", err, steward.Internal)
+}
+
+func TestKeysAreNotLogged(t *testing.T) {
+	r := open(t)
+	seal(t, r, at, "plain", "person/a")
+	var b bytes.Buffer
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "keyring", r.Keyring)
+	if !strings.Contains(b.String(), "keyring=[keyring]") {
+		t.Errorf("logged as %s", b.String())
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	r := open(f)
+	box := seal(f, r, at, "plain", "person/a")
+	f.Add(box.Box)
+	f.Add([]byte{1})
+	f.Add(bytes.Repeat([]byte{1}, 65))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := r.Open(context.Background(), at, steward.Sealed{Scopes: box.Scopes, Box: b})
+		if err == nil && (!bytes.Equal(b, box.Box) || string(got) != "plain") {
+			t.Fatalf("%x opens to %q", b, got)
+		}
+	})
+}
+
+func BenchmarkSeal(b *testing.B) {
+	r := open(b)
+	plain := make([]byte, 400)
+	for b.Loop() {
+		if _, err := r.Seal(context.Background(), at, []steward.Scope{"ledger/2026-11", "person/a"}, plain); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
