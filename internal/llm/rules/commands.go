@@ -33,8 +33,8 @@ type commandRule struct {
 const (
 	attribute = `(?P<attr>next[ -]?steps?|(?:sales |deal )?stage|clos(?:e|ing)[ -]?date|amount|value|(?:deal )?size|owner|account|probability)`
 	setting   = `(?:set|change|update|make|put|move|push|pull|edit|adjust|correct)`
-	creating  = `(?:(?:create|add|enter|register|make)(?: me)? <the>(?:new )?|(?:open|start) an? (?:new )?|new )`
-	logging   = `(?:log|record|note|track|register|write down) <the>(?:(?:quick|short|new) )?(?P<type>call|phone call|meeting|e-?mail|mail)(?: (?:i|we) (?:had|sent|wrote|made))?`
+	creating  = `(?:(?:create|add|enter|register|make)(?: me)? @the(?:new )?|(?:open|start) an? (?:new )?|new )`
+	logging   = `(?:log|record|note|track|register|write down) @the(?:(?:quick|short|new) )?(?P<type>call|phone call|meeting|e-?mail|mail)(?: (?:i|we) (?:had|sent|wrote|made))?`
 	concerns  = `(?:about|on|for|regarding|concerning|re:?)`
 )
 
@@ -49,7 +49,7 @@ var commandRules = []commandRule{
 	{form(logging + ` ` + concerns + ` (?P<deal>.+) (?:with|to|from) {person}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
 	{form(logging + ` (?:with|to|from) {person}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
 	{form(logging + ` ` + concerns + ` {deal}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
-	{form(creating + `<deal>(?: named| called|:)? (?P<rest>.+)`), createDeal},
+	{form(creating + `@deal(?: named| called|:)? (?P<rest>.+)`), createDeal},
 	{form(creating + `contact(?: named| called|:| for)? (?P<rest>.+)`), createContact},
 	{form(creating + `(?:task|to-?do|follow-?up)(?: named| called|:| to)? (?P<rest>.+)`), createTask},
 }
@@ -154,7 +154,7 @@ func logActivity(m match) (command, bool) {
 			Date    string `json:"date,omitempty"`
 		}{kind, subject(kind, f), f.person.text("id"), f.deal.text("id"), date}
 	}
-	c.tell = func(f found, r reply) string { return tellLogged(kind, f, r) }
+	c.tell = func(f found, _ reply) string { return tellLogged(kind, f) }
 	return c, c.deal+c.person != ""
 }
 
@@ -197,13 +197,13 @@ func first(values []string) string {
 
 func createDeal(m match) (command, bool) {
 	head, parts := details(m.raw("rest"), dealDetails)
-	name, stage, money, closes := nameOf(head), first(parts["stage"]), first(parts["amount"]), first(parts["close"])
+	name, stage, sum, closes := nameOf(head), first(parts["stage"]), first(parts["amount"]), first(parts["close"])
 	day, dated := date(closes)
-	sum, counted := amount(money)
+	worth, counted := amount(sum)
 	c := creation(opportunity, name, func(f found) map[string]any {
 		v := map[string]any{"Name": name, "StageName": f.stage, "CloseDate": day}
 		if counted {
-			v["Amount"] = sum
+			v["Amount"] = worth
 		}
 		if f.account != nil {
 			v["AccountId"] = f.account.text("id")
@@ -216,8 +216,8 @@ func createDeal(m match) (command, bool) {
 		c.refused = "To create a deal I need its stage and its close date too, like: …, closing 2026-12-31, stage Prospecting."
 	case !dated:
 		c.refused = fmt.Sprintf("I can't read “%s” as a date; write it like 2026-12-31.", closes)
-	case money != "" && !counted:
-		c.refused = fmt.Sprintf("I can't read “%s” as an amount; write it like 50000 or $50,000.", money)
+	case sum != "" && !counted:
+		c.refused = fmt.Sprintf("I can't read “%s” as an amount; write it like 50000 or $50,000.", sum)
 	}
 	return c, name != ""
 }
@@ -314,7 +314,7 @@ func carryOut(commands []command) plan {
 				if name == "" {
 					return nil
 				}
-				rows, ok := d.find(sought{object, name})
+				rows, ok := d.find(sought{object, name, false})
 				ready = ready && ok
 				if len(rows) == 1 {
 					return rows[0]
@@ -375,5 +375,5 @@ func stageNamed(typed string, stages []string) (stage, problem string) {
 	case len(near) == 1:
 		return near[0], ""
 	}
-	return "", fmt.Sprintf("There is no one stage “%s”; choose one of: %s.", typed, strings.Join(stages, ", "))
+	return "", fmt.Sprintf("“%s” names no single stage; choose one of: %s.", typed, strings.Join(stages, ", "))
 }

@@ -1,9 +1,11 @@
 package rules
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/stewardhq/steward/internal/llm"
@@ -169,12 +171,13 @@ func (d *dialogue) try(key, tool string, args any) (reply, bool) {
 	if !d.needs(tool) {
 		return reply{}, false
 	}
-	input, err := json.Marshal(args)
-	if err != nil {
-		d.failed = "I could not put that into a call." // a number that JSON doesn't have
-		return reply{}, false
+	var input bytes.Buffer
+	encoder := json.NewEncoder(&input)
+	encoder.SetEscapeHTML(false) // tokens stand in the bytes as they are
+	if err := encoder.Encode(args); err != nil {
+		panic("rules: " + err.Error()) // only strings and finite numbers are ever put in
 	}
-	call := llm.Block{Type: llm.ToolUse, ID: fmt.Sprintf("toolu_%d_%s", d.at, key), Name: tool, Input: input}
+	call := llm.Block{Type: llm.ToolUse, ID: fmt.Sprintf("toolu_%d_%s", d.at, key), Name: tool, Input: bytes.TrimSpace(input.Bytes())}
 	for _, p := range d.pending {
 		if p.ID == call.ID {
 			return reply{}, false
@@ -222,6 +225,7 @@ type order struct {
 type sought struct {
 	kind string // object: "Opportunity"
 	name string // as typed, without its quotes
+	full bool   // for showing it; else only what tells it apart, since what isn't needed isn't read
 }
 
 // candidates is how many records of one name are told apart; more are only counted.
@@ -230,21 +234,33 @@ const candidates = 10
 // find looks records up by exact name, case aside, as Salesforce compares; where there is none, by
 // part of it. Contacts may be named by an e-mail address or a phone number too.
 func (d *dialogue) find(s sought) ([]record, bool) {
-	at := 0
-	for ; at < len(d.sought) && d.sought[at] != s; at++ {
+	rows, ok := d.findBy(s, s.exactly())
+	if ok && len(rows) == 0 {
+		return d.findBy(s, s.partly())
 	}
-	if at == len(d.sought) {
+	return rows, ok
+}
+
+func (d *dialogue) findBy(s sought, c condition) ([]record, bool) {
+	if c.Op == "" && c.Any == nil {
+		return nil, true
+	}
+	at := slices.Index(d.sought, s)
+	if at < 0 {
+		at = len(d.sought)
 		d.sought = append(d.sought, s)
 	}
-	key := fmt.Sprintf("find%d", at+1)
-	q := query{Object: s.kind, Fields: kinds[s.kind].fields(), Where: []condition{s.exactly()}, Limit: candidates}
-	r, ok := d.call(key, "salesforce_query", q)
-	if !ok || len(r.Records) > 0 || q.Where[0].Field != "Name" {
-		return r.Records, ok
-	}
-	q.Where = []condition{{Field: "Name", Op: "like", Value: "%" + s.name + "%"}}
-	r, ok = d.call(key+"like", "salesforce_query", q)
+	r, ok := d.call(fmt.Sprintf("find%d%s", at+1, strings.Trim(c.Op, "=")), "salesforce_query",
+		query{Object: s.kind, Fields: kinds[s.kind].fields(s.full), Where: []condition{c}, Limit: candidates})
 	return r.Records, ok
+}
+
+// partly is zero where a part would mean nothing.
+func (s sought) partly() condition {
+	if s.exactly().Field != "Name" {
+		return condition{}
+	}
+	return condition{Field: "Name", Op: "like", Value: "%" + s.name + "%"}
 }
 
 func (s sought) exactly() condition {

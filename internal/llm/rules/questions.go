@@ -2,7 +2,6 @@ package rules
 
 import (
 	"cmp"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,19 +19,21 @@ func what(topic string) *regexp.Regexp {
 	return regexp.MustCompile(`(?i)\b(?:` + spell(topic) + `)`)
 }
 
+const verbs = `tell me(?: more| everything)? about|what do we know about|details (?:of|on|about|for)|search(?: for)?|look up|look for|locate|@show`
+
 const kindWord = `(?P<kind>deal|opportunity|opp|account|company|customer|contact|person)`
 
 var rules = []rule{
 	// The schema.
-	{form(`(?:(?:what|which|list|show(?: me)?|get|give me) )?(?:(?:are|all) )?(?:the )?fields (?:(?:does|do|of|on|for|in|has|exist on|are there on|are on) )?<the>(?P<object>\w+?)(?: object| record)?(?: have| has)?`), fields},
-	{form(`describe <the>(?P<object>\w+) object`), fields},
+	{form(`(?:(?:what|which|list|show(?: me)?|get|give me) )?(?:(?:are|all) )?(?:the )?fields (?:(?:does|do|of|on|for|in|has|exist on|are there on|are on) )?@the(?P<object>\w+?)(?: object| record)?(?: have| has)?`), fields},
+	{form(`describe @the(?P<object>\w+) object`), fields},
 	{what(`(?:sales |deal |opportunity )?stages`), stages},
 	// Figures and lists of deals: before names, since they leave no word unplaced.
 	{winRates, winRate},
 	{what(`\bmy (?:open )?pipeline`), ownPipeline},
 	{stalls, stalled},
 	{pipelines, pipeline},
-	{what(`<deals>`), deals},
+	{what(`@deals`), deals},
 	// One thing about a record.
 	{form(`(?:who owns|who(?: is|['’]s) (?:the owner of|responsible for)|(?:show(?: me)? )?(?:the )?owner of) (?:the )?(?:` + kindWord + ` )?{name}`), owner},
 	{form(`(?:what(?: is|['’]s|s)?|show(?: me)?|tell me|give me|get)(?: the)? (?:current )?` + attribute + ` (?:of|for|on) {name}`), aspect("")},
@@ -43,22 +44,23 @@ var rules = []rule{
 	{form(`(?:list|show(?: me)?|what are|get|give me)?(?: ?the)? ?(?:all )?(?:activities|activity history|activity) (?:on|for|of|with|about) {name}`), activities},
 	{form(`what (?:has )?happened (?:last |recently |lately )?(?:on|with|at) {name}`), activities},
 	{form(`when did we last (?:talk|speak|meet|touch|work) ?(?:to|with|about|on)? {name}`), activities},
-	{form(`(?:(?:who are|list|show(?: me)?|find|get|give me|which|what|do we have)(?: all)? )?<the>(?:contacts|people)(?: do we (?:have|know)| are there| are| work| working)? (?:at|of|for|in|from) {name}`), contacts},
+	{form(`(?:(?:who are|list|show(?: me)?|find|get|give me|which|what|do we have)(?: all)? )?@the(?:contacts|people)(?: do we (?:have|know)| are there| are| work| working)? (?:at|of|for|in|from) {name}`), contacts},
 	{form(`who (?:do we know|works|are our contacts|is our contact) (?:at|for) {name}`), contacts},
 	// Records by what they are.
-	{form(`(?P<verb><show>|search(?: for)?|look up|look for|locate|tell me(?: more| everything)? about|what do we know about|details (?:of|on|about|for)) <the>` + kindWord + `(?:,)?(?: named| called| with(?: the)? (?:name|e-?mail|phone)(?: address| number)?)? {name}`), described},
-	{form(`(?P<verb>do we (?:have|know)|is there|have we got) <the>` + kindWord + `(?: named| called| with(?: the)? (?:name|e-?mail|phone)(?: address| number)?)? {name}`), described},
+	{form(`(?P<verb>` + verbs + `) @the` + kindWord + `(?: named| called| with(?: the)? (?:name|e-?mail|phone)(?: address| number)?| (?:details|info|information|record)(?: (?:of|for|on))?)? {name}`), described},
+	{form(`(?P<verb>` + verbs + `) (?:the )?{trailing} ` + kindWord), described},
+	{form(`(?P<verb>do we (?:have|know)|is there|have we got) @the` + kindWord + `(?: named| called| with(?: the)? (?:name|e-?mail|phone)(?: address| number)?)? {name}`), described},
 	// Records by name alone: last, since almost anything could be a name.
-	{form(`(?:(?:which|what|list|show(?: me)?|find|get|give me) )?<the>(?P<status>open |won |lost |closed )?<deals> (?:do we have |are there )?(?:at|(?P<loose>of|for|with|from)) (?P<kind>account |company |customer )?{name}`), dealsOf},
-	{form(`(?:which|what) (?P<status>open |won |lost |closed )?<deals> (?:does|do|has|is) (?P<kind>account |company |customer )?{name}(?: have| got)?`), dealsOf},
+	{form(`(?:(?:which|what|list|show(?: me)?|find|get|give me) )?@the(?P<status>open |won |lost |closed )?@deals (?:do we have |are there )?(?:at|(?P<loose>of|for|with|from)) (?P<kind>account |company |customer )?{name}`), dealsOf},
+	{form(`(?:which|what) (?P<status>open |won |lost |closed )?@deals (?:does|do|has|is) (?P<kind>account |company |customer )?{name}(?: have| got)?`), dealsOf},
 	{form(`who(?: is|['’]s) {name}`), person},
 	{form(`whose (?:number|phone(?: number)?|e-?mail(?: address)?) is {name}`), person},
-	{form(`(?P<verb><show>|search(?: for)?|look up|look for|locate|tell me(?: more| everything)? about|what do we know about|details (?:of|on|about|for)) {name}`), anything},
+	{form(`(?P<verb>` + verbs + `) {name}`), anything},
 }
 
 var (
 	winRates  = what(`(?:win|close|closing|winning)[- ]?rates?\b|win(?:ning)? (?:percentage|ratio|%)|how often do we win`)
-	pipelines = what(`(?:open )?(?:sales )?(?:pipeline|funnel)s?\b|(?:total )?(?:value|amount|sum) of (?:all |our |the )*open <deals>\b|open <deals>\b`)
+	pipelines = what(`(?:open )?(?:sales )?(?:pipeline|funnel)s?\b|(?:total )?(?:value|amount|sum) of (?:all |our |the )*open @deals\b|open @deals\b`)
 	stalls    = what(`stalled|stalling|stale|stuck|inactive|dormant|idle|neglected|gone (?:quiet|cold|dark)|(?:(?:that |which )?(?:have|has|had|having|with|without|haven['’]t|hasn['’]t|not)(?: not)?(?: had| seen)? )?(?:any |no )?(?:recent |logged )?activit(?:y|ies)|(?:(?:that |which )?(?:have not|haven['’]t|has not) been )?(?:touched|untouched)`)
 	denial    = regexp.MustCompile(`(?i)\b(?:no|not|without|haven['’]t|hasn['’]t|untouched|stal\w+|stuck|inactive|dormant|idle|neglected|gone)\b`)
 )
@@ -100,7 +102,7 @@ type describe struct {
 
 // stages tells the stages that a deal can be in.
 func stages(m match) (plan, string) {
-	if _, left := wishes(m.text, m.pattern, "", "available possible valid names exist can be use"); left != "" {
+	if _, left := wishes(m.text, m.pattern, "", "deal deals available possible valid names exist can be use"); left != "" {
 		return nil, left
 	}
 	return func(d *dialogue) string {
@@ -119,7 +121,7 @@ func owner(m match) (plan, string) {
 	if name == "" {
 		return nil, ""
 	}
-	return func(d *dialogue) string { return lookUp(d, objects, name, tellOwner) }, ""
+	return func(d *dialogue) string { return lookUp(d, objects, name, false, tellOwner) }, ""
 }
 
 // aspect tells one field of a deal.
@@ -134,45 +136,54 @@ func aspect(fixed string) func(m match) (plan, string) {
 			return nil, ""
 		}
 		return func(d *dialogue) string {
-			found, ok := d.find(sought{opportunity, name})
-			if !ok || len(found) != 1 {
-				return tellNotOne(opportunity, name, found)
-			}
-			r, _ := d.call("field", "salesforce_query", query{
-				Object: opportunity, Fields: []string{"Name", field}, Limit: 1,
-				Where: []condition{{Field: "Id", Op: "=", Value: found[0].text("id")}},
+			return withOne(d, opportunity, name, func(deal record) string {
+				r, _ := d.call("field", "salesforce_query", query{
+					Object: opportunity, Fields: []string{"Name", field}, Limit: 1,
+					Where: []condition{{Field: "Id", Op: "=", Value: deal.text("id")}},
+				})
+				return tellAspect(deal, field, r.Records)
 			})
-			return tellAspect(found[0], field, r.Records)
 		}, ""
 	}
 }
 
-// lookUp finds records of some kinds by name and tells of what it found.
-func lookUp(d *dialogue, objects []string, name string, tell func(d *dialogue, object string, found record) string) string {
-	var said []string
-	ready, hits := true, 0
-	for _, object := range objects {
-		found, ok := d.find(sought{object, name})
-		ready = ready && ok
-		hits += len(found)
-		switch {
-		case len(found) == 1:
-			said = append(said, tell(d, object, found[0]))
-		case len(found) > 1:
-			said = append(said, tellNotOne(object, name, found))
+// withOne goes on with the one record that has a name, or says that there is none, or several.
+func withOne(d *dialogue, object, name string, then func(found record) string) string {
+	found, ok := d.find(sought{object, name, false})
+	if !ok || len(found) != 1 {
+		return tellNotOne(object, name, found)
+	}
+	return then(found[0])
+}
+
+// lookUp finds records of some kinds by name and tells of what it found. Only where none of the kinds
+// has the exact name are parts of names looked at, since deals often bear their account's name.
+func lookUp(d *dialogue, objects []string, name string, full bool, tell func(d *dialogue, object string, found record) string) string {
+	for _, by := range []func(sought) condition{sought.exactly, sought.partly} {
+		var said []string
+		ready := true
+		for _, object := range objects {
+			s := sought{object, name, full}
+			found, ok := d.findBy(s, by(s))
+			ready = ready && ok
+			if len(found) == 1 {
+				said = append(said, tell(d, object, found[0]))
+			} else if len(found) > 1 {
+				said = append(said, tellNotOne(object, name, found))
+			}
+		}
+		if !ready || len(said) > 0 {
+			return strings.Join(said, "\n\n")
 		}
 	}
-	if ready && hits == 0 {
-		return tellNone(objects, name)
-	}
-	return strings.Join(said, "\n\n")
+	return tellNone(objects, name)
 }
 
 // described finds a record of a kind by its name; a finder's verb shows it in a row, others in full.
 func described(m match) (plan, string) {
-	name := m.name("name")
-	if name == "" {
-		return nil, ""
+	name := cmp.Or(m.name("name"), m.name("trailing"))
+	if name == "" || m.raw("trailing") != "" && !proper(name) {
+		return nil, "" // "the smallest deal" is no deal's name
 	}
 	return lookUpAs([]string{kindOf(m.raw("kind"))}, name, m.raw("verb")), ""
 }
@@ -206,10 +217,10 @@ var finding = regexp.MustCompile(`(?i)^(?:find|search|look|locate|do we|is there
 
 func lookUpAs(objects []string, name, verb string) plan {
 	if finding.MatchString(verb) {
-		return func(d *dialogue) string { return lookUp(d, objects, name, tellRow) }
+		return func(d *dialogue) string { return lookUp(d, objects, name, true, tellRow) }
 	}
 	return func(d *dialogue) string {
-		return lookUp(d, objects, name, func(d *dialogue, object string, found record) string {
+		return lookUp(d, objects, name, false, func(d *dialogue, object string, found record) string {
 			r, ok := d.call("get"+object, "salesforce_get", get{object, found.text("id")})
 			if !ok || len(r.Records) == 0 {
 				return ""
@@ -231,15 +242,13 @@ func contacts(m match) (plan, string) {
 		return nil, ""
 	}
 	return func(d *dialogue) string {
-		found, ok := d.find(sought{account, name})
-		if !ok || len(found) != 1 {
-			return tellNotOne(account, name, found)
-		}
-		r, _ := d.call("contacts", "salesforce_query", query{
-			Object: contact, Fields: kinds[contact].fields(), Limit: listed, Order: []order{{Field: "Name"}},
-			Where: []condition{{Field: "AccountId", Op: "=", Value: found[0].text("id")}},
+		return withOne(d, account, name, func(found record) string {
+			r, _ := d.call("contacts", "salesforce_query", query{
+				Object: contact, Fields: kinds[contact].fields(true), Limit: listed, Order: []order{{Field: "Name"}},
+				Where: []condition{{Field: "AccountId", Op: "=", Value: found.text("id")}},
+			})
+			return tellList(contact, "", "at "+found.text("Name"), r)
 		})
-		return tellList(contact, fmt.Sprintf("at %s", found[0].text("Name")), r)
 	}, ""
 }
 
@@ -254,19 +263,13 @@ func dealsOf(m match) (plan, string) {
 	}
 	w := wish{status: strings.ToLower(strings.TrimSpace(m.raw("status")))}
 	return func(d *dialogue) string {
-		found, ok := d.find(sought{account, name})
-		if !ok || len(found) != 1 {
-			return tellNotOne(account, name, found)
-		}
-		r, _ := d.call("deals", "salesforce_query", query{
-			Object: opportunity, Fields: kinds[opportunity].fields(), Limit: listed, Order: []order{{Field: "CloseDate"}},
-			Where: append([]condition{{Field: "AccountId", Op: "=", Value: found[0].text("id")}}, w.ofStatus()...),
+		return withOne(d, account, name, func(found record) string {
+			r, _ := d.call("deals", "salesforce_query", query{
+				Object: opportunity, Fields: kinds[opportunity].fields(true), Limit: listed, Order: []order{{Field: "CloseDate"}},
+				Where: append([]condition{{Field: "AccountId", Op: "=", Value: found.text("id")}}, w.ofStatus()...),
+			})
+			return tellList(opportunity, w.status, "of "+found.text("Name"), r)
 		})
-		which := "of " + found[0].text("Name")
-		if w.status != "" {
-			which = "that are " + w.status + " " + which
-		}
-		return tellList(opportunity, which, r)
 	}, ""
 }
 
@@ -283,23 +286,21 @@ func activities(m match) (plan, string) {
 		object, link = contact, "WhoId"
 	}
 	return func(d *dialogue) string {
-		found, ok := d.find(sought{object, name})
-		if !ok || len(found) != 1 {
-			return tellNotOne(object, name, found)
-		}
-		of := condition{Field: link, Op: "=", Value: found[0].text("id")}
-		newest := []order{{Field: "ActivityDate", Desc: true}}
-		done, _ := d.call("tasks", "salesforce_query", query{
-			Object: "Task", Fields: []string{"ActivityDate", "Type", "Subject", "Who.Name", "Owner.Name"}, Limit: n, Order: newest,
-			Where: []condition{of, {Field: "IsClosed", Op: "=", Value: true}},
+		return withOne(d, object, name, func(found record) string {
+			of := condition{Field: link, Op: "=", Value: found.text("id")}
+			newest := []order{{Field: "ActivityDate", Desc: true}}
+			done, _ := d.call("tasks", "salesforce_query", query{
+				Object: "Task", Fields: []string{"ActivityDate", "Type", "Subject", "Who.Name", "Owner.Name"}, Limit: n, Order: newest,
+				Where: []condition{of, {Field: "IsClosed", Op: "=", Value: true}},
+			})
+			held, _ := d.call("events", "salesforce_query", query{
+				Object: "Event", Fields: []string{"ActivityDate", "Subject", "Who.Name", "Owner.Name"}, Limit: n, Order: newest,
+				Where: []condition{of, {Field: "ActivityDate", Op: "<=", Literal: "TODAY"}},
+			})
+			all := slices.Concat(done.Records, held.Records)
+			slices.SortStableFunc(all, func(a, b record) int { return cmp.Compare(b.text("ActivityDate"), a.text("ActivityDate")) })
+			return tellActivities(found.text("Name"), all[:min(n, len(all))])
 		})
-		held, _ := d.call("events", "salesforce_query", query{
-			Object: "Event", Fields: []string{"ActivityDate", "Subject", "Who.Name", "Owner.Name"}, Limit: n, Order: newest,
-			Where: []condition{of, {Field: "ActivityDate", Op: "<=", Literal: "TODAY"}},
-		})
-		all := slices.Concat(done.Records, held.Records)
-		slices.SortStableFunc(all, func(a, b record) int { return cmp.Compare(b.text("ActivityDate"), a.text("ActivityDate")) })
-		return tellActivities(found[0].text("Name"), all[:min(n, len(all))])
 	}, ""
 }
 
@@ -394,7 +395,7 @@ func (w wish) ofStatus() []condition {
 
 // list is the plan for a list of deals.
 func (w wish) list(d *dialogue) string {
-	q := query{Object: opportunity, Fields: kinds[opportunity].fields(), Where: w.ofStatus(), Limit: cmp.Or(w.top, listed)}
+	q := query{Object: opportunity, Fields: kinds[opportunity].fields(true), Where: w.ofStatus(), Limit: cmp.Or(w.top, listed)}
 	bound := func(op string, v *float64) {
 		if v != nil {
 			q.Where = append(q.Where, condition{Field: "Amount", Op: op, Value: *v})
@@ -407,7 +408,7 @@ func (w wish) list(d *dialogue) string {
 		q.Where = append(q.Where, condition{Field: "CloseDate", Op: "=", Literal: strings.ToUpper(w.period)})
 	}
 	if w.stage != "" {
-		q.Where = append(q.Where, condition{Field: "StageName", Op: "=", Value: w.stage})
+		q.Where = append(q.Where, condition{Field: "StageName", Op: "like", Value: w.stage + "%"})
 	}
 	if w.owner != "" {
 		q.Where = append(q.Where, condition{Field: "Owner.Name", Op: "=", Value: w.owner})

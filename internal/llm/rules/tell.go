@@ -3,39 +3,39 @@ package rules
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// kind is how records of an object are shown: the fields that tell them apart.
+// kind is how records of an object are shown. The first few columns tell one record from another.
 type kind struct {
 	one, many string
+	few       int
 	columns   []column
 }
 
-type column struct {
-	field, title string
-	money        bool
-}
+type column struct{ field, title string }
 
 var kinds = map[string]kind{
-	opportunity: {"deal", "deals", []column{{"Name", "Deal", false}, {"Account.Name", "Account", false}, {"StageName", "Stage", false},
-		{"Amount", "Amount", true}, {"CloseDate", "Close date", false}, {"Owner.Name", "Owner", false}}},
-	account: {"account", "accounts", []column{{"Name", "Account", false}, {"Industry", "Industry", false}, {"BillingCity", "City", false},
-		{"BillingCountry", "Country", false}, {"Owner.Name", "Owner", false}}},
-	contact: {"contact", "contacts", []column{{"Name", "Name", false}, {"Title", "Title", false}, {"Account.Name", "Account", false},
-		{"Email", "E-mail", false}, {"Phone", "Phone", false}, {"Owner.Name", "Owner", false}}},
-	"Task":  {"task", "tasks", nil},
-	"Event": {"event", "events", nil},
+	opportunity: {"deal", "deals", 6, []column{{"Name", "Deal"}, {"Account.Name", "Account"}, {"StageName", "Stage"},
+		{"Amount", "Amount"}, {"CloseDate", "Close date"}, {"Owner.Name", "Owner"}}},
+	account: {"account", "accounts", 4, []column{{"Name", "Account"}, {"BillingCity", "City"}, {"BillingCountry", "Country"},
+		{"Owner.Name", "Owner"}, {"Industry", "Industry"}}},
+	contact: {"contact", "contacts", 3, []column{{"Name", "Name"}, {"Title", "Title"}, {"Account.Name", "Account"},
+		{"Email", "E-mail"}, {"Phone", "Phone"}, {"Owner.Name", "Owner"}}},
+	"Task": {one: "task", many: "tasks"},
 }
 
-// fields are the columns' fields.
-func (k kind) fields() []string {
+// fields are the columns' fields, all or the first few.
+func (k kind) fields(full bool) []string {
 	var names []string
-	for _, c := range k.columns {
-		names = append(names, c.field)
+	for i, c := range k.columns {
+		if full || i < k.few {
+			names = append(names, c.field)
+		}
 	}
 	return names
 }
@@ -65,32 +65,28 @@ func table(titles []string, rows [][]string) string {
 
 func (k kind) table(records []record) string {
 	var titles []string
+	rows := make([][]string, len(records))
 	for _, c := range k.columns {
-		titles = append(titles, c.title)
-	}
-	var rows [][]string
-	for _, r := range records {
-		var row []string
-		for _, c := range k.columns {
-			row = append(row, plain(r[c.field], c.money))
+		if !slices.ContainsFunc(records, func(r record) bool { return r[c.field] != nil }) {
+			continue // not asked for, or nobody has it
 		}
-		rows = append(rows, row)
+		titles = append(titles, c.title)
+		for i, r := range records {
+			rows[i] = append(rows[i], plain(c.field, r[c.field]))
+		}
 	}
 	return table(titles, rows)
 }
 
-// plain writes a field's value as people read it.
-func plain(v any, money bool) string {
+// plain writes a field's value as people read it; what is called an amount is money.
+func plain(field string, v any) string {
 	switch v := v.(type) {
 	case string:
 		return v
 	case bool:
-		if v {
-			return "yes"
-		}
-		return "no"
+		return map[bool]string{true: "yes", false: "no"}[v]
 	case float64:
-		if money {
+		if field != "without_amount" && strings.HasSuffix(strings.ToLower(field), "amount") {
 			return dollars(v)
 		}
 		return grouped(v)
@@ -134,7 +130,7 @@ func tellNone(objects []string, name string) string {
 	for _, o := range objects {
 		nouns = append(nouns, kinds[o].one)
 	}
-	return fmt.Sprintf("I found no %s called “%s” among the records you may see.", strings.Join(nouns, " or "), name)
+	return fmt.Sprintf("I found no %s “%s” among the records you may see.", strings.Join(nouns, " or "), name)
 }
 
 // tellNotOne says that nothing has a name, or lists what does.
@@ -164,31 +160,20 @@ func tellOwner(_ *dialogue, object string, r record) string {
 // tellRecord lists a record's fields, the usual ones first.
 func tellRecord(object string, r record) string {
 	k := kinds[object]
-	var b strings.Builder
-	fmt.Fprintf(&b, "This is the %s %s.\n", k.one, r.text("Name"))
-	said := map[string]bool{"Name": true, "object": true, "id": true, "Id": true, "url": true}
-	line := func(title string, v any, money bool) {
-		if s := plain(v, money); s != "" {
-			fmt.Fprintf(&b, "\n- %s: %s", title, s)
-		}
-	}
-	for _, c := range k.columns {
-		if !said[c.field] {
-			line(c.title, r[c.field], c.money)
-		}
-		said[c.field] = true
-	}
-	var others []string
-	for field := range r {
-		if !said[field] {
-			others = append(others, field)
-		}
-	}
-	slices.Sort(others)
+	text := fmt.Sprintf("This is the %s %s.\n", k.one, r.text("Name"))
+	others := slices.DeleteFunc(slices.Sorted(maps.Keys(r)), func(field string) bool {
+		return slices.Contains([]string{"Name", "object", "id", "url"}, field) || slices.Contains(k.fields(true), field)
+	})
+	columns := k.columns[1:]
 	for _, field := range others {
-		line(field, r[field], false)
+		columns = append(columns[:len(columns):len(columns)], column{field, field})
 	}
-	return b.String()
+	for _, c := range columns {
+		if v := plain(c.field, r[c.field]); v != "" {
+			text += fmt.Sprintf("\n- %s: %s", c.title, v)
+		}
+	}
+	return text
 }
 
 // titleOf is what people call a field of a deal.
@@ -208,21 +193,22 @@ func tellAspect(deal record, field string, rows []record) string {
 	if len(rows) == 0 {
 		return fmt.Sprintf("The deal %s could not be read again.", deal.text("Name"))
 	}
-	v := plain(rows[0][field], field == "Amount")
+	v := plain(field, rows[0][field])
 	if v == "" {
 		return fmt.Sprintf("The deal %s has no %s.", deal.text("Name"), titleOf(field))
 	}
 	return fmt.Sprintf("The %s of the deal %s is %s.", titleOf(field), deal.text("Name"), v)
 }
 
-// tellList tells records of an object, and which: "at Harborline Freight".
-func tellList(object, which string, r reply) string {
+// tellList tells records of an object, in a state ("open"), and which ("of Harborline Freight").
+func tellList(object, state, which string, r reply) string {
 	k := kinds[object]
+	one, many := strings.TrimSpace(state+" "+k.one), strings.TrimSpace(state+" "+k.many)
 	total := max(r.Total, len(r.Records))
 	if total == 0 {
-		return fmt.Sprintf("I found no %s %s among the records you may see.", k.many, which)
+		return fmt.Sprintf("I found no %s %s among the records you may see.", many, which)
 	}
-	return fmt.Sprintf("I found %s %s%s.\n\n%s", counted(total, k.one, k.many), which, part(r), k.table(r.Records))
+	return fmt.Sprintf("I found %s %s%s.\n\n%s", counted(total, one, many), which, part(r), k.table(r.Records))
 }
 
 // part says that a list is not all there is.
@@ -254,7 +240,7 @@ func (w wish) which(userKnown bool) string {
 		words = append(words, "in stage "+w.stage)
 	}
 	if w.period != "" && w.period != "all" {
-		words = append(words, "with a close date in "+periodName(w.period))
+		words = append(words, "with a close date in "+spaced(w.period))
 	}
 	return strings.Join(words, " ")
 }
@@ -290,7 +276,7 @@ func tellDeals(w wish, userKnown bool, r reply) string {
 
 func tellActivities(name string, all []record) string {
 	if len(all) == 0 {
-		return fmt.Sprintf("I found no past activity with %s among the records you may see.", name)
+		return fmt.Sprintf("I found no past activity of %s among the records you may see.", name)
 	}
 	var rows [][]string
 	for _, a := range all {
@@ -298,14 +284,14 @@ func tellActivities(name string, all []record) string {
 			a.text("ActivityDate"), cmp.Or(a.text("Type"), a.text("object")), a.text("Subject"), a.text("Who.Name"), a.text("Owner.Name"),
 		})
 	}
-	return fmt.Sprintf("The last %s with %s, newest first.\n\n%s", counted(len(all), "activity", "activities"), name,
+	return fmt.Sprintf("The last %s of %s, newest first.\n\n%s", counted(len(all), "activity", "activities"), name,
 		table([]string{"Date", "Type", "Subject", "With", "Owner"}, rows))
 }
 
 func tellFields(object string, r reply) string {
 	var rows [][]string
 	for _, f := range r.Records {
-		rows = append(rows, []string{f.text("name"), f.text("label"), f.text("type"), plain(f["required"], false), plain(f["updateable"], false)})
+		rows = append(rows, []string{f.text("name"), f.text("label"), f.text("type"), plain("", f["required"]), plain("", f["updateable"])})
 	}
 	return fmt.Sprintf("%s has %s that you may see.\n\n%s", object, counted(len(rows), "field", "fields"),
 		table([]string{"Field", "Label", "Type", "Required", "Editable"}, rows))
@@ -328,7 +314,8 @@ func tellStages(stages []string) string {
 	return fmt.Sprintf("A deal can be in one of %s:\n\n- %s", counted(len(stages), "stage", "stages"), strings.Join(stages, "\n- "))
 }
 
-func periodName(period string) string { return strings.ReplaceAll(period, "_", " ") }
+// spaced makes words of a name: "this_quarter", "won_amount".
+func spaced(name string) string { return strings.ReplaceAll(name, "_", " ") }
 
 // value writes a figure in its unit.
 func (r reply) value(f figure) string {
@@ -337,16 +324,11 @@ func (r reply) value(f figure) string {
 		return "not defined"
 	case r.Unit == "ratio":
 		return strconv.FormatFloat(*f.Value*100, 'f', 1, 64) + "%"
+	case r.Unit == "usd":
+		return dollars(*f.Value)
 	}
-	return plain(*f.Value, r.Unit == "usd")
+	return grouped(*f.Value)
 }
-
-// input writes one of the numbers behind a figure; amounts are told by their names.
-func input(name string, v float64) string {
-	return plain(v, name != "without_amount" && strings.HasSuffix(name, "amount"))
-}
-
-func inputTitle(name string) string { return strings.ReplaceAll(name, "_", " ") }
 
 // inputs are the names of the numbers behind a metric, in the order in which people say them, those
 // that are nothing everywhere left out.
@@ -358,19 +340,14 @@ func (r reply) inputs() []string {
 			names = append(names, name)
 		}
 	}
-	rank := func(name string) int {
-		if at := slices.Index(usual, name); at >= 0 {
-			return at
-		}
-		return len(usual)
-	}
+	rank := func(name string) int { return (slices.Index(usual, name) + len(usual) + 1) % (len(usual) + 1) }
 	slices.SortFunc(names, func(a, b string) int { return cmp.Or(rank(a)-rank(b), strings.Compare(a, b)) })
 	return names
 }
 
 // tellFigures tells a metric: its total with what is behind it, its variant and formula, its groups.
 func tellFigures(title string, asked metric, r reply) string {
-	period := ", " + periodName(asked.Period)
+	period := ", " + spaced(asked.Period)
 	if asked.Period == "all" {
 		period = ", all time"
 	}
@@ -384,7 +361,7 @@ func tellFigures(title string, asked metric, r reply) string {
 	names := r.inputs()
 	var behind []string
 	for _, n := range names {
-		behind = append(behind, input(n, r.Sum.Inputs[n])+" "+inputTitle(n))
+		behind = append(behind, plain(n, r.Sum.Inputs[n])+" "+spaced(n))
 	}
 	text := fmt.Sprintf("%s%s%s, variant %s: %s in total", title, by, period, r.Variant, r.value(r.Sum))
 	if len(behind) > 0 {
@@ -399,26 +376,21 @@ func tellFigures(title string, asked metric, r reply) string {
 	}
 	titles := []string{strings.ToUpper(asked.GroupBy[:1]) + asked.GroupBy[1:], title}
 	for _, n := range names {
-		titles = append(titles, strings.ToUpper(n[:1])+inputTitle(n)[1:])
+		titles = append(titles, strings.ToUpper(n[:1])+spaced(n)[1:])
+	}
+	worth := func(f figure) float64 {
+		if f.Value == nil {
+			return math.Inf(-1) // undefined ones last
+		}
+		return *f.Value
 	}
 	rows := slices.Clone(r.Rows)
-	slices.SortStableFunc(rows, func(a, b figure) int {
-		if (a.Value == nil) != (b.Value == nil) {
-			if a.Value == nil {
-				return 1
-			}
-			return -1
-		}
-		if a.Value == nil {
-			return 0
-		}
-		return cmp.Compare(*b.Value, *a.Value)
-	})
+	slices.SortStableFunc(rows, func(a, b figure) int { return cmp.Compare(worth(b), worth(a)) })
 	var cells [][]string
 	for _, row := range rows {
 		line := []string{cmp.Or(row.Group[asked.GroupBy], "(none)"), r.value(row)}
 		for _, n := range names {
-			line = append(line, input(n, row.Inputs[n]))
+			line = append(line, plain(n, row.Inputs[n]))
 		}
 		cells = append(cells, line)
 	}
@@ -457,7 +429,7 @@ func tellStalled(days int, over *float64, r reply) string {
 func tellUpdated(deal record, field string, r reply) string {
 	var now string
 	if len(r.Records) > 0 {
-		now = plain(r.Records[0][field], field == "Amount")
+		now = plain(field, r.Records[0][field])
 	}
 	if now == "" {
 		return fmt.Sprintf("Done: I changed the %s of the deal %s.", titleOf(field), deal.text("Name"))
@@ -465,11 +437,8 @@ func tellUpdated(deal record, field string, r reply) string {
 	return fmt.Sprintf("Done: the %s of the deal %s is now: %s", titleOf(field), deal.text("Name"), now)
 }
 
-func tellLogged(kind string, f found, _ reply) string {
-	text := "Done: I logged the " + kind
-	if kind == "email" {
-		text = "Done: I logged the e-mail"
-	}
+func tellLogged(kind string, f found) string {
+	text := "Done: I logged the " + strings.Replace(kind, "email", "e-mail", 1)
 	if f.person != nil {
 		text += " with " + f.person.text("Name")
 	}

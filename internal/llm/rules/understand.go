@@ -1,8 +1,10 @@
 package rules
 
 import (
-	"fmt"
+	"cmp"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -132,73 +134,33 @@ func tidy(q string) string {
 	}
 }
 
-var next = regexp.MustCompile(`(?i)(?:,? and(?: then| also)?|,? then|;) (?:please )?(?:log|record|set|change|update|move|create|add|mark|close) `)
+var next = regexp.MustCompile(`(?i)((?:,? and(?: then| also)?|,? then|;) (?:please )?)(?:log|record|set|change|update|move|create|add|mark|close) `)
 
 // split cuts a question before each further command, outside of quotes.
 func split(q string) []string {
-	quoted := quotedSpans(q)
+	quoted := between.FindAllStringSubmatchIndex(q, -1)
 	var parts []string
 	from := 0
-	for _, at := range next.FindAllStringIndex(q, -1) {
-		if inside(quoted, at[0]) {
-			continue
+	for _, at := range next.FindAllStringSubmatchIndex(q, -1) {
+		if !inside(quoted, at[0]) {
+			parts, from = append(parts, q[from:at[0]]), at[3]
 		}
-		parts = append(parts, q[from:at[0]])
-		from = at[0] + len(ahead.FindString(q[at[0]:at[1]]))
 	}
 	return append(parts, q[from:])
 }
 
-var ahead = regexp.MustCompile(`(?i)^(?:,? and(?: then| also)?|,? then|;) `)
-
-// quotedSpans finds what stands between quotes: one that opens follows a space, one that closes
+// between matches what stands between quotes: one that opens follows a space, one that closes
 // precedes a space or punctuation, so that an apostrophe is neither.
-func quotedSpans(q string) [][2]int {
-	var spans [][2]int
-	for at := 0; at < len(q); at++ {
-		if at > 0 && q[at-1] != ' ' && q[at-1] != ',' && q[at-1] != ':' {
-			continue
-		}
-		for _, pair := range quotes {
-			if !strings.HasPrefix(q[at:], pair[0]) {
-				continue
-			}
-			if end := closing(q, at+len(pair[0]), pair[1]); end > 0 {
-				spans = append(spans, [2]int{at, end})
-				at = end - 1
-				break
-			}
-		}
-	}
-	return spans
-}
+var between = regexp.MustCompile(`(?:^|[ ,:])(".+?"|“.+?”|„.+?“|‘.+?’|'.+?')(?:$|[ ,.;:?!)])`)
 
-func closing(q string, from int, quote string) int {
-	for at := from; ; {
-		i := strings.Index(q[at:], quote)
-		if i < 0 {
-			return -1
-		}
-		at += i + len(quote)
-		if at == len(q) || strings.ContainsRune(" ,.;:?!)", rune(q[at])) {
-			return at
-		}
-	}
-}
-
-func inside(spans [][2]int, at int) bool {
-	for _, s := range spans {
-		if s[0] <= at && at < s[1] {
-			return true
-		}
-	}
-	return false
+func inside(quoted [][]int, at int) bool {
+	return slices.ContainsFunc(quoted, func(span []int) bool { return span[2] <= at && at < span[3] })
 }
 
 // details cuts a text at keywords outside of quotes: what stands before the first, and behind each
 // the text up to the next, by the name of the keyword's group.
 func details(text string, keywords *regexp.Regexp) (head string, parts map[string][]string) {
-	quoted := quotedSpans(text)
+	quoted := between.FindAllStringSubmatchIndex(text, -1)
 	parts = map[string][]string{}
 	from, name := 0, ""
 	keep := func(to int) {
@@ -225,9 +187,9 @@ func details(text string, keywords *regexp.Regexp) (head string, parts map[strin
 	return head, parts
 }
 
-var macro = regexp.MustCompile(`\{(\w+)\}`)
+var macro = regexp.MustCompile(`\{([a-z]+)\}`)
 
-// form compiles a rule's pattern: {x} is a named group of quoted or other text, <deal> the words for
+// form compiles a rule's pattern: {x} is a named group of quoted or other text, @deal the words for
 // a deal, and so on; case doesn't matter, and the whole question has to fit.
 func form(pattern string) *regexp.Regexp {
 	return regexp.MustCompile(`(?i)^` + spell(pattern) + `$`)
@@ -235,11 +197,11 @@ func form(pattern string) *regexp.Regexp {
 
 func spell(pattern string) string {
 	pattern = strings.NewReplacer(
-		"<deal>", `(?:deal|opportunity|opp)`,
-		"<deals>", `(?:deals?|opportunit(?:y|ies)|opps?)`,
-		"<account>", `(?:account|company|customer)`,
-		"<show>", `(?:show|display|get|see|open|pull up|give me|fetch|list|tell|describe|summari[sz]e|find)(?: me)?`,
-		"<the>", `(?:(?:the|a|an|our|my|all|all the|any) )?`,
+		"@deals", `(?:deals?|opportunit(?:y|ies)|opps?)`,
+		"@deal", `(?:deal|opportunity|opp)`,
+		"@account", `(?:account|company|customer)`,
+		"@show", `(?:show|display|get|see|open|pull up|give me|fetch|list|describe|summari[sz]e|find)(?: me)?`,
+		"@the", `(?:(?:the|a|an|our|my|all|all the|any) )?`,
 	).Replace(pattern)
 	return macro.ReplaceAllString(pattern, `(?P<$1>".+?"|“.+?”|„.+?“|‘.+?’|'.+?'|.+?)`)
 }
@@ -269,7 +231,7 @@ type slot struct {
 }
 
 const (
-	money  = `(?:usd ?|us\$ ?|\$ ?)?(\d[\d,]*(?:\.\d+)? ?(?:k|m|mn|thousand|million)?)(?: ?(?:usd|us dollars|dollars))?\b`
+	sums   = `(?:usd ?|us\$ ?|\$ ?)?(\d[\d,]*(?:\.\d+)? ?(?:k|m|mn|thousand|million)?)(?: ?(?:usd|us dollars|dollars))?\b`
 	number = `(\d+|a|one|two|three|four|five|six|seven|eight|nine|ten)`
 	people = `(owner|deal owner|rep|sales rep|representative|sales representative|seller|sales ?person|account executive|ae|region|stage|sales stage)(?:['’]s|s)?`
 )
@@ -284,9 +246,9 @@ var slots = []slot{
 	{"top", phrase(`(?:top|largest|biggest|highest|most valuable) ` + number), func(w *wish, s []string) bool { w.top = count(s[1]); return 0 < w.top && w.top <= listed }},
 	{"top", phrase(number + ` (?:largest|biggest|highest|most valuable)`), func(w *wish, s []string) bool { w.top = count(s[1]); return 0 < w.top && w.top <= listed }},
 	{"top", phrase(`(?:largest|biggest|highest[- ]value|most valuable)`), func(w *wish, _ []string) bool { w.top = 10; return true }},
-	{"over", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth |valued )?(?:over|above|more than|greater than|larger than|bigger than|exceeding)|>) ?` + money), func(w *wish, s []string) bool { return set(&w.over, s[1]) }},
-	{"least", regexp.MustCompile(`(?i)(?:\b(?:worth |of )?at least|>=) ?` + money), func(w *wish, s []string) bool { return set(&w.least, s[1]) }},
-	{"under", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth )?(?:under|below|less than|smaller than)|<) ?` + money), func(w *wish, s []string) bool { return set(&w.under, s[1]) }},
+	{"over", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth |valued )?(?:over|above|more than|greater than|larger than|bigger than|exceeding)|>) ?` + sums), func(w *wish, s []string) bool { return set(&w.over, s[1]) }},
+	{"least", regexp.MustCompile(`(?i)(?:\b(?:worth |of )?at least|>=) ?` + sums), func(w *wish, s []string) bool { return set(&w.least, s[1]) }},
+	{"under", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth )?(?:under|below|less than|smaller than)|<) ?` + sums), func(w *wish, s []string) bool { return set(&w.under, s[1]) }},
 	{"weight", phrase(`(?:weighted )?by (?:amount|value|revenue|dollars)|(?:value|amount|dollar)[- ](?:weighted|based)|in dollars`), func(w *wish, _ []string) bool { w.weight = "amount"; return true }},
 	{"weight", phrase(`by (?:count|number)|count[- ]based|by number of deals`), func(w *wish, _ []string) bool { w.weight = "count"; return true }},
 	{"group", phrase(`(?:(?:split|broken down|grouped|group) )?(?:by|per|for each|for every|of each|across) (?:the )?` + people), setGroup},
@@ -301,7 +263,7 @@ var slots = []slot{
 	{"status", phrase(`(?:that |which )?(?:(?:are|were|have been|did) )?(?:closed[- ]|we )?(won|lost|win|lose)`), setStatus},
 	{"status", phrase(`(?:that |which )?(?:(?:are|were|have been) )?(?:still )?(open|closed)`), setStatus},
 	{"closing", phrase(`(?:that |which )?(?:are |is |will )?(?:set to |due to |expected to )?(?:closing|close|closes|due|expected to close|with (?:a )?close date)`), func(w *wish, _ []string) bool { w.closing = true; return true }},
-	{"stage", phrase(spell(`(?:in|at|with) (?:the )?stage (".+?"|“.+?”|'.+?'|(?-i:\pL[\pL&./-]*(?: \p{Lu}[\pL&./-]*)*))`)), func(w *wish, s []string) bool { w.stage = unquote(s[1]); return true }},
+	{"stage", phrase(`(?:in|at|with) (?:the )?stage (".+?"|“.+?”|'.+?'|(?-i:\pL[\pL&./-]*(?: \p{Lu}[\pL&./-]*)*))`), func(w *wish, s []string) bool { w.stage = unquote(s[1]); return true }},
 	{"owner", phrase(`(?:(?:that |which )?(?:are )?(?:owned by|belonging to|assigned to)|of) (<PERSON_\w+>|(?-i:\p{Lu}[\pL'’-]+(?: \p{Lu}[\pL'’-]+)+))`), func(w *wish, s []string) bool { w.owner = s[1]; return true }},
 }
 
@@ -332,8 +294,9 @@ func wishes(text string, topic *regexp.Regexp, takes, extra string) (w wish, unp
 		if !strings.Contains(" "+takes+" ", " "+s.name+" ") {
 			continue
 		}
-		if m := s.pattern.FindStringSubmatchIndex(rest); m != nil && s.set(&w, submatches(rest, m)) {
-			rest = rest[:m[0]] + " | " + rest[m[1]:]
+		if m := s.pattern.FindStringSubmatch(rest); m != nil && s.set(&w, m) {
+			at := s.pattern.FindStringIndex(rest)
+			rest = rest[:at[0]] + " | " + rest[at[1]:]
 		}
 	}
 	var left []string
@@ -345,65 +308,38 @@ func wishes(text string, topic *regexp.Regexp, takes, extra string) (w wish, unp
 	return w, strings.Join(left, " ")
 }
 
-func submatches(s string, at []int) []string {
-	var all []string
-	for i := 0; i < len(at); i += 2 {
-		if at[i] < 0 {
-			all = append(all, "")
-		} else {
-			all = append(all, s[at[i]:at[i+1]])
-		}
-	}
-	return all
-}
-
 func setDays(w *wish, number, unit string, more bool) bool {
-	n := count(number)
-	switch strings.ToLower(unit)[0] {
-	case 'w':
-		n *= 7
-	case 'm':
-		n *= 30
-	}
+	w.days = count(number) * map[byte]int{'d': 1, 'w': 7, 'm': 30}[strings.ToLower(unit)[0]]
 	if more {
-		n++ // "more than 30" begins at 31
+		w.days++ // "more than 30" begins at 31
 	}
-	w.days = n
-	return n > 0
+	return w.days > 0
 }
 
 func setGroup(w *wish, s []string) bool {
-	switch g := strings.ToLower(s[1]); {
-	case g == "region":
-		w.group = "region"
-	case strings.HasSuffix(g, "stage"):
-		w.group = "stage"
-	default:
-		w.group = "owner"
+	w.group = "owner"
+	for _, other := range []string{"region", "stage"} {
+		if strings.HasSuffix(strings.ToLower(s[1]), other) {
+			w.group = other
+		}
 	}
 	return true
+}
+
+// meant gives the word that is understood for the one that was said, where they differ.
+func meant(said string) string {
+	said = strings.ToLower(said)
+	return cmp.Or(map[string]string{
+		"current": "this", "coming": "next", "previous": "last", "prior": "last", "win": "won", "lose": "lost",
+	}[said], said)
 }
 
 func setPeriod(w *wish, s []string) bool {
-	which := map[string]string{"this": "this", "current": "this", "next": "next", "coming": "next"}[strings.ToLower(s[1])]
-	if which == "" {
-		which = "last"
-	}
-	w.period = which + "_" + strings.ToLower(s[2])
+	w.period = meant(s[1]) + "_" + strings.ToLower(s[2])
 	return true
 }
 
-func setStatus(w *wish, s []string) bool {
-	switch status := strings.ToLower(s[1]); status {
-	case "win":
-		w.status = "won"
-	case "lose":
-		w.status = "lost"
-	default:
-		w.status = status
-	}
-	return true
-}
+func setStatus(w *wish, s []string) bool { w.status = meant(s[1]); return true }
 
 func set(to **float64, text string) bool {
 	v, ok := amount(text)
@@ -415,22 +351,17 @@ func set(to **float64, text string) bool {
 
 // count reads a small number; 0 for none.
 func count(s string) int {
-	for i, w := range strings.Fields("zero one two three four five six seven eight nine ten") {
-		if strings.EqualFold(s, w) {
-			return i
-		}
+	if at := slices.Index(strings.Fields("a one two three four five six seven eight nine ten"), strings.ToLower(s)); at >= 0 {
+		return max(at, 1)
 	}
-	if strings.EqualFold(s, "a") {
-		return 1
-	}
-	n := 0
-	if _, err := fmt.Sscanf(s, "%d", &n); err != nil || len(s) > 5 {
+	n, err := strconv.Atoi(s)
+	if err != nil || n > 9999 {
 		return 0
 	}
 	return n
 }
 
-var amountForm = regexp.MustCompile(`(?i)^` + money + `$`)
+var amountForm = regexp.MustCompile(`(?i)^` + sums + `$`)
 
 // amount reads "$75,000", "50k", "1.5 million USD".
 func amount(text string) (float64, bool) {
@@ -440,8 +371,8 @@ func amount(text string) (float64, bool) {
 	}
 	digits := strings.ToLower(strings.ReplaceAll(m[1], ",", ""))
 	bare := strings.TrimRight(digits, " kmnthousadilo")
-	var v float64
-	if _, err := fmt.Sscanf(bare, "%g", &v); err != nil || len(bare) > 15 {
+	v, err := strconv.ParseFloat(bare, 64)
+	if err != nil || len(bare) > 15 {
 		return 0, false
 	}
 	switch unit := strings.TrimSpace(digits[len(bare):]); {
