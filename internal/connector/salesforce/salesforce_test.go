@@ -293,7 +293,9 @@ func TestPagesStayInTheOrg(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	coded := func(status int, code string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) { refuse(w, status, code, "Maria Lopez said no", "Name", "Maria") }
+		return func(w http.ResponseWriter, r *http.Request) {
+			refuse(w, status, code, "Maria Lopez said no", "Name", "Maria")
+		}
 	}
 	plain := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status); io.WriteString(w, body) }
