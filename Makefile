@@ -1,0 +1,38 @@
+# `make check` is what CI runs, no more and no less. Its tools are in tools/go.mod, a module of their
+# own, so that what Steward itself depends on stays small; they are built on first use and then cached.
+
+TOOL := go tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := help
+.PHONY: help check format vet lint test race fmt bench demo
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: format vet lint test race ## everything that must pass, as CI runs it
+
+format: ## fail if a file is not formatted
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
+		echo "not formatted (run: make fmt):"; echo "$$unformatted"; exit 1; fi
+
+vet: ## look for mistakes the compiler lets pass
+	go vet ./...
+
+lint: ## staticcheck, and the linters that .golangci.yml argues for
+	$(TOOL) staticcheck ./...
+	$(TOOL) golangci-lint run
+
+test: ## the tests, as in the README
+	go test ./...
+
+race: ## the tests again under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race ./...
+
+fmt: ## format every file
+	gofmt -w .
+
+bench: ## the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+demo: ## the tour: nothing to set up
+	go run ./cmd/steward demo
