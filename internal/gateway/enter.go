@@ -108,24 +108,11 @@ func digits(s string) string {
 	}, s)
 }
 
-// Reveal puts values in for the tokens of texts, read as the one who looks. Whether they may look at all
-// is decided before. What they may not see, what was forgotten, and what can't be read at the moment
-// stays a token.
-func (g *Gateway) Reveal(ctx context.Context, caller identity.Caller, run steward.RunID, in *privacy.Conversation, texts []string) ([]string, error) {
-	raw, err := json.Marshal(texts)
-	if err != nil {
-		return nil, fmt.Errorf("gateway: %w", err)
-	}
-	// One document, so that all references are read at once.
-	filled, err := in.FillJSON(ctx, raw, viewer{g: g, caller: caller, run: run, in: in})
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	if err := json.Unmarshal(filled, &out); err != nil || len(out) != len(texts) {
-		return nil, steward.Errorf(steward.Internal, "the texts could not be put together again").Because(err)
-	}
-	return out, nil
+// Reveal puts values in for the tokens of a JSON document, read as the one who looks, each record once.
+// Whether they may look at all is decided before. What they may not see, what was forgotten, and what
+// can't be read at the moment stays a token.
+func (g *Gateway) Reveal(ctx context.Context, caller identity.Caller, run steward.RunID, in *privacy.Conversation, document json.RawMessage) (json.RawMessage, error) {
+	return in.FillJSON(ctx, document, viewer{g: g, caller: caller, run: run, in: in})
 }
 
 // as sees as the member whose run it is: what this run has read already is not read again.

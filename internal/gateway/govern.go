@@ -11,7 +11,7 @@ import (
 
 // Act is something done with what Steward itself keeps: reading the ledger, adding a member.
 type Act struct {
-	Kind    ledger.Kind // what is recorded when it is allowed
+	Kind    ledger.Kind // what is recorded once it is done; empty for no more than intent and outcome
 	Action  policy.Action
 	Stored  string           // what it is done to, one of policy.StoredThings
 	Owner   steward.MemberID // whose it is; empty where it is nobody's in particular
@@ -45,8 +45,14 @@ func (g *Gateway) Govern(ctx context.Context, caller identity.Caller, act Act, d
 	failed := do(ctx)
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), outcomeDeadline)
 	defer cancel()
+	if failed == nil && act.Kind != "" {
+		event := decided(entry, decision)
+		event.Kind, event.Outcome = act.Kind, ledger.OK
+		if _, err := g.Ledger.Append(ending, caller.Workspace(), event); err != nil {
+			return err
+		}
+	}
 	outcome, _ := g.done(outcomeBody{}, 0, failed).entry(entry, failed)
-	outcome.Kind = act.Kind
 	if _, err := g.Ledger.End(ending, intent, decided(outcome, decision)); err != nil {
 		return err
 	}
@@ -64,24 +70,34 @@ func (g *Gateway) Permit(ctx context.Context, caller identity.Caller, act Act) e
 	return err
 }
 
-// permit decides, and records a denial.
-func (g *Gateway) permit(ctx context.Context, caller identity.Caller, act Act) (policy.Decision, ledger.Entry, error) {
-	if !caller.Valid() {
-		return policy.Decision{}, ledger.Entry{}, steward.Errorf(steward.Unauthenticated, "nobody is signed in")
-	}
-	entry := g.entry(caller, act.Run)
-	entry.Kind, entry.System, entry.Tool = ledger.CallIntent, "steward", string(act.Action)+" "+act.Stored
-	if act.System != "" {
-		entry.System = act.System
-	}
-	entry.Purpose, entry.Targets = act.Purpose, act.Targets
-	decision := g.Policy.Decide(policy.Request{
+// MayView tells whether a look would be permitted, without recording anything: for lists that leave out
+// what the caller may not see, and for choosing what to ask permission for.
+func (g *Gateway) MayView(caller identity.Caller, stored string, owner steward.MemberID, purpose string) bool {
+	return g.ask(caller, Act{Action: policy.View, Stored: stored, Owner: owner, Purpose: purpose}).Verdict == policy.Allow
+}
+
+func (g *Gateway) ask(caller identity.Caller, act Act) policy.Decision {
+	return g.Policy.Decide(policy.Request{
 		Principal: principal(caller), Action: act.Action,
 		Resource: policy.Resource{Stored: act.Stored, Owner: act.Owner},
 		Context: policy.Context{
 			Purpose: act.Purpose, Approval: act.Needs, Authentication: string(caller.Method()), Now: g.Now(),
 		},
 	})
+}
+
+// permit decides, and records a denial.
+func (g *Gateway) permit(ctx context.Context, caller identity.Caller, act Act) (policy.Decision, ledger.Entry, error) {
+	if !caller.Valid() {
+		return policy.Decision{}, ledger.Entry{}, steward.Errorf(steward.Unauthenticated, "nobody is signed in")
+	}
+	entry := g.entry(caller, act.Run)
+	entry.Kind, entry.System, entry.Tool = ledger.CallIntent, "steward", act.tool()
+	if act.System != "" {
+		entry.System = act.System
+	}
+	entry.Purpose, entry.Targets = act.Purpose, act.Targets
+	decision := g.ask(caller, act)
 	if decision.Verdict == policy.Allow {
 		return decision, entry, nil
 	}
@@ -90,6 +106,14 @@ func (g *Gateway) permit(ctx context.Context, caller identity.Caller, act Act) (
 		return decision, entry, err
 	}
 	return decision, entry, steward.Errorf(steward.Denied, "your role in this workspace doesn't allow you to %s %s", act.Action, act.says())
+}
+
+// tool names the act in the record: "manage_members", and "approve" or "erase" where that says it all.
+func (a Act) tool() string {
+	if a.Action == policy.Approve || a.Action == policy.Erase {
+		return string(a.Action)
+	}
+	return string(a.Action) + "_" + a.Stored
 }
 
 // says names the thing in words for an error.

@@ -185,25 +185,16 @@ func (g *Gateway) canRead(ctx context.Context, caller identity.Caller, p Proposa
 	if err != nil {
 		return err
 	}
-	var texts []string
-	for _, c := range p.Calls {
-		texts = append(texts, c.Args)
-		for _, change := range c.Changes {
-			for _, v := range []any{change.Before, change.After} {
-				if text, ok := v.(string); ok {
-					texts = append(texts, text)
-				}
-			}
-		}
+	document, err := json.Marshal(p.Calls)
+	if err != nil {
+		return fmt.Errorf("gateway: proposal: %w", err)
 	}
-	seen, err := g.Reveal(ctx, caller, p.Run, in, texts)
+	seen, err := g.Reveal(ctx, caller, p.Run, in, document)
 	if err != nil {
 		return err
 	}
-	for _, text := range seen {
-		if len(privacy.Tokens(text)) > 0 {
-			return steward.Errorf(steward.Denied, "you can't approve this, since you may not read everything it would use")
-		}
+	if len(privacy.Tokens(string(seen))) > 0 {
+		return steward.Errorf(steward.Denied, "you can't approve this, since you may not read everything it would use")
 	}
 	return nil
 }

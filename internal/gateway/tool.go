@@ -11,6 +11,7 @@ import (
 	"github.com/stewardhq/steward/internal/connector"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/llm"
 	"github.com/stewardhq/steward/internal/policy"
 	"github.com/stewardhq/steward/internal/privacy"
 )
@@ -178,7 +179,10 @@ func (t *toolTarget) act(ctx context.Context) (Result, done, error) {
 	}
 	if t.call.previewing {
 		preview, err := t.connector.Preview(ctx, t.session, t.tool.Name, args)
-		return Result{preview: &preview}, t.g.done(outcomeBody{}, len(preview.Targets), err), err
+		if err != nil {
+			return Result{}, t.g.done(outcomeBody{}, 0, err), t.masked(ctx, err)
+		}
+		return Result{preview: &preview}, t.g.done(outcomeBody{}, len(preview.Targets), nil), nil
 	}
 	if t.call.Approval != "" {
 		// From here on the approval is spent: a crash before the outcome leaves the write unknown, and it is
@@ -189,9 +193,21 @@ func (t *toolTarget) act(ctx context.Context) (Result, done, error) {
 	}
 	reply, err := t.connector.Call(ctx, t.session, t.tool.Name, args)
 	if err != nil {
-		return Result{}, t.g.done(outcomeBody{}, 0, err), err
+		return Result{}, t.g.done(outcomeBody{}, 0, err), t.masked(ctx, err)
 	}
 	return t.takeIn(ctx, reply)
+}
+
+// masked takes values out of an error's message, since it may quote the arguments it was given.
+func (t *toolTarget) masked(ctx context.Context, err error) error {
+	if t.call.In == nil {
+		return err
+	}
+	message, failed := t.call.In.MaskInside(ctx, steward.Message(err))
+	if failed != nil {
+		return failed
+	}
+	return &steward.Error{Kind: steward.KindOf(err), Msg: message, Err: err}
 }
 
 // takeIn exchanges a reply's values for tokens and accounts for it. An error here hides the reply: what
@@ -290,13 +306,27 @@ func (g *Gateway) done(body outcomeBody, records int, failed error) done {
 	d := done{records: records}
 	var theirs *connector.Error
 	if errors.As(failed, &theirs) {
-		d.code, d.unknown = theirs.Code, theirs.Unknown
+		d.code, d.unknown = vendorCode(theirs.Code), theirs.Unknown
 		body.RequestID, body.HTTP, body.Fields = theirs.RequestID, theirs.HTTP, theirs.Fields
 	}
 	if part, err := g.part(body); err == nil { // a struct of strings and numbers always marshals
 		d.parts = []ledger.Part{part}
 	}
 	return d
+}
+
+// vendorCode passes a system's error code into the record, unless it doesn't look like one: a header
+// can't be forgotten, and whoever answers for the system chooses the text.
+func vendorCode(code string) string {
+	for _, c := range code {
+		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' {
+			return "UNRECOGNISED"
+		}
+	}
+	if len(code) > 64 {
+		return "UNRECOGNISED"
+	}
+	return code
 }
 
 // entry turns an intent's entry into its outcome's.
@@ -367,6 +397,15 @@ func (g *Gateway) Tools() []connector.Tool {
 	}
 	slices.SortFunc(tools, func(a, b connector.Tool) int { return strings.Compare(a.Name, b.Name) })
 	return tools
+}
+
+// Offer lists the tools as a model is told of them.
+func (g *Gateway) Offer() []llm.Tool {
+	var offer []llm.Tool
+	for _, t := range g.Tools() {
+		offer = append(offer, llm.Tool{Name: t.Name, Description: t.Description, InputSchema: t.Schema})
+	}
+	return offer
 }
 
 func (c Call) names(g *Gateway) (system, tool string) {

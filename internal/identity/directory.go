@@ -92,8 +92,10 @@ type TokenStore interface {
 	TokenByHash(ctx context.Context, hash [sha256.Size]byte) (TokenRow, error)
 	// Tokens lists a member's tokens, newest first.
 	Tokens(ctx context.Context, ws steward.WorkspaceID, m steward.MemberID) ([]APIToken, error)
-	// RevokeToken is NotFound where the workspace has no such token; revoking twice is no error.
-	RevokeToken(ctx context.Context, ws steward.WorkspaceID, id steward.APITokenID, at time.Time) (steward.MemberID, error)
+	// TokenOwner and RevokeToken are NotFound where the workspace has no such token; revoking twice is
+	// no error.
+	TokenOwner(ctx context.Context, ws steward.WorkspaceID, id steward.APITokenID) (steward.MemberID, error)
+	RevokeToken(ctx context.Context, ws steward.WorkspaceID, id steward.APITokenID, at time.Time) error
 }
 
 // Directory is what is known of workspaces, members and tokens. Who may ask it to change something is
@@ -202,6 +204,18 @@ func (d *Directory) AllMembers(ctx context.Context, ws steward.WorkspaceID) ([]M
 		members = append(members, m)
 	}
 	return members, nil
+}
+
+// Administrators counts a workspace's administrators.
+func (d *Directory) Administrators(ctx context.Context, ws steward.WorkspaceID) (int, error) {
+	rows, err := d.Members.AllMembers(ctx, ws)
+	n := 0
+	for _, row := range rows {
+		if row.Role == steward.Admin {
+			n++
+		}
+	}
+	return n, err
 }
 
 // IssueToken makes a token for a member. The secret is returned here and never again.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
@@ -74,6 +75,24 @@ func cancelled(ctx context.Context) error {
 	return steward.Errorf(steward.Unavailable, "the request ended before it was on record, so nothing was done").Because(ctx.Err())
 }
 
+// doubt is how long a failed commit makes the ledger unready: after it somebody has to try again, or a
+// balancer that waits for readiness would wait for ever.
+const doubt = 10 * time.Second
+
+// Ready is an error of kind Unavailable while the ledger can't be written, as far as is known: nothing
+// may be done then.
+func (l *Ledger) Ready(context.Context) error {
+	select {
+	case <-l.closing:
+		return closedError()
+	default:
+	}
+	if failed := l.failed.Load(); failed != 0 && l.now().UnixMicro()-failed < doubt.Microseconds() {
+		return steward.Errorf(steward.Unavailable, "the ledger can't be written; the operator's log says why")
+	}
+	return nil
+}
+
 // committer is the one goroutine that writes entries, for all workspaces: what waits while it commits
 // goes into the next commit, so that one fsync serves many callers.
 func (l *Ledger) committer() {
@@ -120,6 +139,9 @@ func (l *Ledger) commit(batch []*request) {
 		return
 	}
 	err := l.advance(batch)
+	if err != nil && !errors.Is(err, ErrEnded) {
+		l.failed.Store(l.now().UnixMicro())
+	}
 	if errors.Is(err, ErrEnded) && len(batch) > 1 {
 		half := len(batch) / 2
 		l.commit(batch[:half])
@@ -150,6 +172,7 @@ func (l *Ledger) advance(batch []*request) error {
 		}
 		if err == nil {
 			l.committed(advances)
+			l.failed.Store(0)
 			return nil
 		}
 		clear(l.heads)

@@ -36,6 +36,7 @@ const (
 	ApprovalExpired   Kind = "approval.expired"
 	LedgerRead        Kind = "ledger.read"
 	RunRead           Kind = "run.read"
+	StoredRead        Kind = "stored.read"
 	StoredDenied      Kind = "stored.denied"
 	ErasureRequested  Kind = "erasure.requested"
 	ErasureDone       Kind = "erasure.done"
@@ -66,6 +67,7 @@ var kinds = [...]struct {
 	{ApprovalExpired, "approval expired"},
 	{LedgerRead, "ledger read"},
 	{RunRead, "run read"},
+	{StoredRead, "stored data read"},
 	{StoredDenied, "reading stored data denied"},
 	{ErasureRequested, "erasure requested"},
 	{ErasureDone, "erasure done"},

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/transparency-dev/merkle/compact"
@@ -45,7 +46,8 @@ type Ledger struct {
 	stopped chan struct{} // closed: nothing more is written
 	rested  chan struct{} // closed: nothing more is signed
 
-	heads map[steward.WorkspaceID]Head // the committer's own
+	heads  map[steward.WorkspaceID]Head // the committer's own
+	failed atomic.Int64                 // when a commit last failed, in microseconds; 0 once one succeeded
 
 	signing sync.Mutex // one checkpoint at a time
 	changed chan struct{}

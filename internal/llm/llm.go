@@ -26,6 +26,9 @@ const (
 	EndTurn      = "end_turn"
 	StopToolUse  = "tool_use"
 	StopMaxToken = "max_tokens"
+
+	// NotUnderstood is a local model's own: it found no meaning in the question and says so in text.
+	NotUnderstood = "not_understood"
 )
 
 // Block is one content block. Which fields are set follows from Type.

@@ -147,16 +147,22 @@ func (s Identity) Tokens(ctx context.Context, ws steward.WorkspaceID, m steward.
 	return all, err
 }
 
-// RevokeToken implements identity.TokenStore.
-func (s Identity) RevokeToken(ctx context.Context, ws steward.WorkspaceID, id steward.APITokenID, at time.Time) (steward.MemberID, error) {
+// TokenOwner implements identity.TokenStore.
+func (s Identity) TokenOwner(ctx context.Context, ws steward.WorkspaceID, id steward.APITokenID) (steward.MemberID, error) {
 	var member steward.MemberID
-	err := s.update(ctx, func(tx *sql.Tx) error {
-		err := tx.QueryRowContext(ctx, `UPDATE api_tokens SET revoked = CASE WHEN revoked = 0 THEN $3 ELSE revoked END
-			WHERE workspace = $1 AND id = $2 RETURNING member`, ws, id, micros(at)).Scan(&member)
-		if err == sql.ErrNoRows {
-			return steward.Errorf(steward.NotFound, "this workspace has no token %s", id)
-		}
-		return err
-	})
+	found, err := s.one(ctx, []any{&member}, `SELECT member FROM api_tokens WHERE workspace = $1 AND id = $2`, ws, id)
+	if err == nil && !found {
+		err = steward.Errorf(steward.NotFound, "this workspace has no token %s", id)
+	}
 	return member, err
+}
+
+// RevokeToken implements identity.TokenStore.
+func (s Identity) RevokeToken(ctx context.Context, ws steward.WorkspaceID, id steward.APITokenID, at time.Time) error {
+	n, err := s.exec(ctx, `UPDATE api_tokens SET revoked = CASE WHEN revoked = 0 THEN $3 ELSE revoked END
+		WHERE workspace = $1 AND id = $2`, ws, id, micros(at))
+	if err == nil && n == 0 {
+		err = steward.Errorf(steward.NotFound, "this workspace has no token %s", id)
+	}
+	return err
 }

@@ -1,0 +1,234 @@
+// Package api answers: what can be asked over HTTP? It reads a request once, calls the house, and
+// writes JSON; it decides nothing about who may do what.
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/agent"
+	"github.com/stewardhq/steward/internal/gateway"
+	"github.com/stewardhq/steward/internal/identity"
+	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/policy"
+	"github.com/stewardhq/steward/internal/retention"
+)
+
+// maxBody is the largest request body, in bytes.
+const maxBody = 64 << 10
+
+// Server is the HTTP edge.
+type Server struct {
+	Directory *identity.Directory
+	Gateway   *gateway.Gateway
+	Agent     *agent.Agent
+	Ledger    *ledger.Ledger
+	Eraser    *retention.Eraser
+	Examples  []Example
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Example is a question that the built-in model answers.
+type Example struct {
+	Question string `json:"question"`
+	What     string `json:"what"`
+}
+
+// Handler is all routes.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	mux.HandleFunc("GET /readyz", s.ready)
+
+	mux.HandleFunc("POST /api/v1/ask", s.signedIn(s.ask))
+	mux.HandleFunc("GET /api/v1/examples", s.signedIn(s.examples))
+	mux.HandleFunc("GET /api/v1/runs/{id}", s.signedIn(s.run))
+	mux.HandleFunc("GET /api/v1/runs/{id}/dialogue", s.signedIn(s.dialogue))
+	mux.HandleFunc("GET /api/v1/approvals", s.signedIn(s.approvals))
+	mux.HandleFunc("POST /api/v1/approvals/{id}", s.signedIn(s.settle))
+	mux.HandleFunc("GET /api/v1/log", s.signedIn(s.log))
+	mux.HandleFunc("POST /api/v1/checkpoint", s.signedIn(s.checkpoint))
+	mux.HandleFunc("GET /api/v1/workspace", s.signedIn(s.workspace))
+	mux.HandleFunc("GET /api/v1/workspaces/{id}", s.signedIn(s.workspace))
+	mux.HandleFunc("GET /api/v1/members", s.signedIn(s.members))
+	mux.HandleFunc("POST /api/v1/members", s.signedIn(s.addMember))
+	mux.HandleFunc("DELETE /api/v1/members/{id}", s.signedIn(s.removeMember))
+	mux.HandleFunc("GET /api/v1/tokens", s.signedIn(s.tokens))
+	mux.HandleFunc("POST /api/v1/tokens", s.signedIn(s.issueToken))
+	mux.HandleFunc("DELETE /api/v1/tokens/{id}", s.signedIn(s.revokeToken))
+	mux.HandleFunc("GET /api/v1/connections", s.signedIn(s.connections))
+	mux.HandleFunc("POST /api/v1/connections", s.signedIn(s.connect))
+	mux.HandleFunc("POST /api/v1/erasures", s.signedIn(s.erase))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, r, steward.Errorf(steward.NotFound, "there is nothing at this address; the API lives under /api/v1"))
+	})
+	return mux
+}
+
+// statuses is the one table from error kind to HTTP status.
+var statuses = map[steward.Kind]int{
+	steward.Internal:        http.StatusInternalServerError,
+	steward.Invalid:         http.StatusBadRequest,
+	steward.Unauthenticated: http.StatusUnauthorized,
+	steward.Denied:          http.StatusForbidden,
+	steward.NotFound:        http.StatusNotFound,
+	steward.Conflict:        http.StatusConflict,
+	steward.TooLarge:        http.StatusRequestEntityTooLarge,
+	steward.Limited:         http.StatusTooManyRequests,
+	steward.Upstream:        http.StatusBadGateway,
+	steward.Unavailable:     http.StatusServiceUnavailable,
+	steward.NeedsApproval:   http.StatusAccepted,
+	steward.Gone:            http.StatusGone,
+	steward.NotUnderstood:   http.StatusUnprocessableEntity,
+}
+
+// Problem is an error on the wire.
+type Problem struct {
+	Kind    string `json:"kind"`
+	Message string `json:"message"`
+}
+
+// handler answers a request of a signed-in caller, or fails.
+type handler func(w http.ResponseWriter, r *http.Request, caller identity.Caller) error
+
+// signedIn is the way every request of the API comes in: the token becomes a caller, the body is
+// capped, an error becomes a status and a sentence.
+func (s *Server) signedIn(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		caller, err := s.authenticate(r.Context(), r.Header.Get("Authorization"))
+		if err == nil {
+			err = h(w, r, caller)
+		}
+		if err != nil {
+			s.fail(w, r, err)
+		}
+	}
+}
+
+func (s *Server) authenticate(ctx context.Context, header string) (identity.Caller, error) {
+	secret, bearer := strings.CutPrefix(header, "Bearer ")
+	if !bearer {
+		return identity.Caller{}, steward.Errorf(steward.Unauthenticated, "nobody is signed in; send a token as “Authorization: Bearer stw_…”")
+	}
+	caller, err := s.Directory.Authenticate(ctx, strings.TrimSpace(secret))
+	var refused *identity.Refused
+	if errors.As(err, &refused) {
+		// A token that was ours once and is tried again belongs on record.
+		_, recorded := s.Ledger.Append(context.WithoutCancel(ctx), refused.Workspace, ledger.Entry{
+			Kind: ledger.AuthRefused, Caller: string(refused.Member), System: "steward", Outcome: ledger.Denied,
+			Error: steward.Unauthenticated.String(), Targets: []string{string(refused.Token)},
+		})
+		if recorded != nil {
+			return caller, recorded
+		}
+	}
+	return caller, err
+}
+
+// fail writes an error once: its kind decides the status, its message is shown, its cause is logged.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		err = steward.Errorf(steward.TooLarge, "the request is larger than %d bytes; send less", maxBody).Because(err)
+	}
+	kind := steward.KindOf(err)
+	level := slog.LevelInfo
+	if kind == steward.Internal || kind == steward.Unavailable {
+		level = slog.LevelError
+	}
+	s.Log.LogAttrs(r.Context(), level, "request failed", slog.String("method", r.Method), slog.String("route", r.Pattern),
+		slog.String("kind", kind.String()), slog.Any("error", err))
+	if kind == steward.Unauthenticated {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	reply(w, statuses[kind], map[string]Problem{"error": {Kind: kind.String(), Message: steward.Message(err)}})
+}
+
+// reply writes JSON. That the reader has gone is nobody's failure.
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(body)
+}
+
+// read parses a request's body once, strictly.
+func read[T any](r *http.Request) (body T, err error) {
+	raw, err := io.ReadAll(r.Body)
+	if err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return body, err
+		}
+		return body, steward.Errorf(steward.Invalid, "the request broke off; send it again").Because(err)
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&body); err != nil {
+		return body, steward.Errorf(steward.Invalid, "the body is not the JSON expected here: %s", jsonTrouble(err)).Because(err)
+	}
+	if d.More() {
+		return body, steward.Errorf(steward.Invalid, "the body holds more than one JSON value")
+	}
+	return body, nil
+}
+
+// jsonTrouble says what is wrong with JSON without repeating what it held.
+func jsonTrouble(err error) string {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return "it can't be parsed"
+	case errors.As(err, &kind):
+		return "a field has the wrong type"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it is empty or breaks off"
+	}
+	return "it has a field that isn't known"
+}
+
+// ready fails while the ledger can't be written: then nothing may be done here.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	if err := s.Ledger.Ready(r.Context()); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	reply(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+func (s *Server) examples(w http.ResponseWriter, _ *http.Request, _ identity.Caller) error {
+	reply(w, http.StatusOK, map[string][]Example{"examples": s.Examples})
+	return nil
+}
+
+// purpose reads why somebody wants to look.
+func purpose(r *http.Request) (string, error) {
+	switch p := r.URL.Query().Get("purpose"); p {
+	case "", "audit", "compliance", "security", "troubleshooting":
+		return p, nil
+	}
+	return "", steward.Errorf(steward.Invalid, "a purpose is one of audit, compliance, security, troubleshooting")
+}
+
+// view permits a look at something and records it.
+func (s *Server) view(ctx context.Context, caller identity.Caller, stored string, kind ledger.Kind, owner steward.MemberID, run steward.RunID, purpose string) error {
+	return s.Gateway.Permit(ctx, caller, gateway.Act{
+		Kind: kind, Action: policy.View, Stored: stored, Owner: owner, Run: run, Purpose: purpose,
+	})
+}

@@ -1,0 +1,243 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/agent"
+	"github.com/stewardhq/steward/internal/gateway"
+	"github.com/stewardhq/steward/internal/identity"
+	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/llm"
+)
+
+// Answer is a run as its reader may see it: what ask, approve and run show print.
+type Answer struct {
+	Run          steward.RunID          `json:"run"`
+	Conversation steward.ConversationID `json:"conversation"`
+	Status       agent.Status           `json:"status"`
+	Question     string                 `json:"question"`
+	Answer       string                 `json:"answer"`
+	Results      []agent.Result         `json:"results"`
+	Records      []agent.Record         `json:"records"`
+	RecordsTotal int                    `json:"records_total"` // all that the answer rests on, listed or not
+	Approval     *Approval              `json:"approval"`
+	Error        *Problem               `json:"error"`
+	Created      time.Time              `json:"created"`
+}
+
+// Approval is what waits for somebody's yes.
+type Approval struct {
+	ID      steward.ProposalID `json:"id"`
+	Run     steward.RunID      `json:"run"`
+	Needs   string             `json:"needs"` // "self" or "other"
+	Status  gateway.Status     `json:"status"`
+	Changes []steward.Change   `json:"changes"`
+	Expires time.Time          `json:"expires"`
+}
+
+// Dialogue is exactly what the model was told and said, in tokens.
+type Dialogue struct {
+	Messages []llm.Message `json:"messages"`
+}
+
+func (s *Server) ask(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
+	ctx := r.Context()
+	body, err := read[struct {
+		Question     string                 `json:"question"`
+		Conversation steward.ConversationID `json:"conversation"`
+	}](r)
+	if err != nil {
+		return err
+	}
+	conversation, err := s.Agent.Converse(ctx, caller, body.Conversation)
+	if err != nil {
+		return err
+	}
+	q, err := s.Gateway.Enter(ctx, caller.Through(steward.BuiltinAgent), conversation, body.Question)
+	if err != nil {
+		return err
+	}
+	run, err := s.Agent.Ask(ctx, caller, q)
+	if err != nil {
+		return err
+	}
+	return s.show(ctx, w, caller, run)
+}
+
+func (s *Server) run(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
+	run, err := s.open(r, caller)
+	if err != nil {
+		return err
+	}
+	return s.show(r.Context(), w, caller, run)
+}
+
+// open finds the run that a request names, if the caller may see it, and records the look.
+func (s *Server) open(r *http.Request, caller identity.Caller) (agent.Run, error) {
+	why, err := purpose(r)
+	if err != nil {
+		return agent.Run{}, err
+	}
+	run, err := s.Agent.Run(r.Context(), caller, steward.RunID(r.PathValue("id")))
+	if err != nil {
+		return run, err
+	}
+	return run, s.view(r.Context(), caller, "run", ledger.RunRead, run.Member, run.ID, why)
+}
+
+func (s *Server) dialogue(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
+	run, err := s.open(r, caller)
+	if err != nil {
+		return err
+	}
+	messages, err := s.Agent.Dialogue(r.Context(), caller, run.ID)
+	if err != nil {
+		return err
+	}
+	reply(w, http.StatusOK, Dialogue{Messages: messages})
+	return nil
+}
+
+func (s *Server) approvals(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
+	ctx := r.Context()
+	rows, err := s.Gateway.Proposals.WaitingProposals(ctx, caller.Workspace())
+	if err != nil {
+		return err
+	}
+	approvals := []*Approval{}
+	for _, row := range rows {
+		if !s.Gateway.MayView(caller, "approval", row.Member, "") {
+			continue
+		}
+		approval, err := s.approval(ctx, caller, row.ID)
+		if err != nil {
+			return err
+		}
+		approvals = append(approvals, approval)
+	}
+	reply(w, http.StatusOK, map[string][]*Approval{"approvals": approvals})
+	return nil
+}
+
+// settle decides on a proposal and carries its run on, on behalf of the member who asked.
+func (s *Server) settle(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
+	ctx := r.Context()
+	body, err := read[struct {
+		Decision string `json:"decision"`
+	}](r)
+	if err != nil {
+		return err
+	}
+	if body.Decision != "approve" && body.Decision != "deny" {
+		return steward.Errorf(steward.Invalid, "the decision is approve or deny")
+	}
+	grant := body.Decision == "approve"
+	p, settled := s.Gateway.Settle(ctx, caller, steward.ProposalID(r.PathValue("id")), grant)
+	if settled != nil && p.Status != gateway.Expired {
+		return settled
+	}
+	asker := caller
+	if p.Member != caller.Member() {
+		if asker, err = s.Directory.Resume(ctx, caller.Workspace(), p.Member, steward.BuiltinAgent); err != nil {
+			return err
+		}
+	}
+	run, err := s.Agent.Continue(ctx, asker, p.Run, p.ID, grant && settled == nil)
+	if err != nil {
+		return err
+	}
+	if settled != nil {
+		return settled
+	}
+	return s.show(ctx, w, caller, run)
+}
+
+// show writes a run with values for tokens, read as the one who looks. The status follows the run.
+func (s *Server) show(ctx context.Context, w http.ResponseWriter, caller identity.Caller, run agent.Run) error {
+	a := Answer{
+		Run: run.ID, Conversation: run.Conversation, Status: run.Status, Question: run.Question, Answer: run.Answer, Results: run.Results,
+		Records: run.Records, RecordsTotal: run.RecordsTotal, Created: run.Created,
+	}
+	if run.Failure != nil {
+		a.Error = &Problem{Kind: run.Failure.Kind, Message: run.Failure.Message}
+	}
+	if a.Results == nil {
+		a.Results = []agent.Result{}
+	}
+	if a.Records == nil {
+		a.Records = []agent.Record{}
+	}
+	if run.Status == agent.Waiting {
+		var err error
+		if a.Approval, err = s.inTokens(ctx, caller, run.Approval); err != nil {
+			return err
+		}
+	}
+	if err := s.reveal(ctx, caller, run, &a); err != nil {
+		return err
+	}
+	reply(w, status(run), a)
+	return nil
+}
+
+// status is the HTTP status of a run.
+func status(run agent.Run) int {
+	if run.Status == agent.Waiting {
+		return http.StatusAccepted
+	}
+	if run.Failure != nil {
+		for _, kind := range steward.Kinds() {
+			if kind.String() == run.Failure.Kind {
+				return statuses[kind]
+			}
+		}
+	}
+	return http.StatusOK
+}
+
+// reveal replaces the tokens of everything that a person will read. The JSON goes through as one
+// document, so that each record is read once.
+func (s *Server) reveal(ctx context.Context, caller identity.Caller, run agent.Run, a any) error {
+	in, err := s.Gateway.Conversation(ctx, caller, run.Conversation)
+	if err != nil {
+		return err
+	}
+	raw, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	filled, err := s.Gateway.Reveal(ctx, caller, run.ID, in, raw)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(filled, a)
+}
+
+func (s *Server) inTokens(ctx context.Context, caller identity.Caller, id steward.ProposalID) (*Approval, error) {
+	p, err := s.Gateway.Proposal(ctx, caller, id)
+	if err != nil {
+		return nil, err
+	}
+	a := &Approval{ID: p.ID, Run: p.Run, Needs: p.Needs, Status: p.Status, Expires: p.Expires, Changes: []steward.Change{}}
+	for _, c := range p.Calls {
+		a.Changes = append(a.Changes, c.Changes...)
+	}
+	return a, nil
+}
+
+// approval is one as the caller may read it.
+func (s *Server) approval(ctx context.Context, caller identity.Caller, id steward.ProposalID) (*Approval, error) {
+	a, err := s.inTokens(ctx, caller, id)
+	if err != nil {
+		return nil, err
+	}
+	run, err := s.Agent.Run(ctx, caller, a.Run)
+	if err != nil {
+		return nil, err
+	}
+	return a, s.reveal(ctx, caller, run, a)
+}

@@ -1,0 +1,102 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/identity"
+	"github.com/stewardhq/steward/internal/ledger"
+)
+
+// Entry is a ledger entry on the wire.
+type Entry struct {
+	Seq            uint64           `json:"seq"`
+	Time           time.Time        `json:"time"`
+	Kind           ledger.Kind      `json:"kind"`
+	Run            steward.RunID    `json:"run"`
+	Caller         string           `json:"caller"`
+	OnBehalfOf     steward.MemberID `json:"on_behalf_of"`
+	Authentication string           `json:"authentication"`
+	System         string           `json:"system"`
+	Tool           string           `json:"tool"`
+	Effect         steward.Effect   `json:"effect"`
+	Decision       string           `json:"decision"`
+	Policies       []string         `json:"policies"`
+	PolicySet      string           `json:"policy_set"`
+	Outcome        string           `json:"outcome"`
+	Error          string           `json:"error"`
+	Purpose        string           `json:"purpose"`
+	Records        int              `json:"records"`
+	DurationMicros int64            `json:"duration_us"`
+	Targets        []string         `json:"targets"`
+	Intent         *uint64          `json:"intent"`
+}
+
+// log streams entries, one JSON object a line. Auditors and administrators read all of them, others
+// those made on their behalf; the reading is an entry itself, written before anything is shown.
+func (s *Server) log(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
+	why, err := purpose(r)
+	if err != nil {
+		return err
+	}
+	q := ledger.Query{Run: steward.RunID(r.URL.Query().Get("run"))}
+	if q.From, err = number(r, "from"); err != nil {
+		return err
+	}
+	limit, err := number(r, "limit")
+	if err != nil {
+		return err
+	}
+	q.Limit = int(min(limit, 1<<31-1))
+	owner := steward.MemberID("")
+	if !s.Gateway.MayView(caller, "ledger", "", why) {
+		owner, q.OnBehalfOf = caller.Member(), caller.Member()
+	}
+	if err := s.view(r.Context(), caller, "ledger", ledger.LedgerRead, owner, q.Run, why); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Cache-Control", "no-store")
+	lines := json.NewEncoder(w)
+	lines.SetEscapeHTML(false)
+	return s.Ledger.Read(r.Context(), caller.Workspace(), q, func(h ledger.Header) error {
+		e := Entry{
+			Seq: h.Seq, Time: h.Time, Kind: h.Kind, Run: h.Run, Caller: h.Caller, OnBehalfOf: h.OnBehalfOf, Authentication: h.Authentication,
+			System: h.System, Tool: h.Tool, Effect: h.Effect, Decision: h.Decision, Policies: h.Policies, PolicySet: h.PolicySet,
+			Outcome: h.Outcome, Error: h.Error, Purpose: h.Purpose, Records: h.Records, DurationMicros: h.DurationMicros,
+			Targets: h.Targets, Intent: h.Intent,
+		}
+		if e.Policies == nil {
+			e.Policies = []string{}
+		}
+		if e.Targets == nil {
+			e.Targets = []string{}
+		}
+		return lines.Encode(e)
+	})
+}
+
+func number(r *http.Request, name string) (uint64, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return 0, steward.Errorf(steward.Invalid, "%s is a whole number", name).Because(err)
+	}
+	return n, nil
+}
+
+// checkpoint signs what the ledger holds now: a statement about ids and hashes, open to every member.
+func (s *Server) checkpoint(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
+	c, err := s.Ledger.Checkpoint(r.Context(), caller.Workspace())
+	if err != nil {
+		return err
+	}
+	reply(w, http.StatusOK, c)
+	return nil
+}

@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/identity"
+)
+
+// Subject is somebody to be forgotten: their records, and the values that free text may mention them by.
+// It holds personal values: it is used at once and never stored.
+type Subject struct {
+	Records []steward.Ref
+	Values  []string
+}
+
+// Subject finds a person named by a record (“salesforce:Contact:003…”) or an e-mail address, and reads,
+// as the caller, what they are called. Without a connection of the caller's own a record can still be
+// forgotten, but free text can't be searched for names that nobody may read: Values is empty then.
+func (g *Gateway) Subject(ctx context.Context, caller identity.Caller, spec string) (Subject, error) {
+	ref, isRecord := steward.ParseRef(spec)
+	span := spec
+	switch {
+	case isRecord && !g.isPerson(ref):
+		return Subject{}, steward.Errorf(steward.Invalid, "%s isn't a person; name a contact or a user, such as salesforce:Contact:003…, or an e-mail address", spec)
+	case isRecord:
+		span = ref.ID
+	case !strings.Contains(spec, "@") || strings.ContainsAny(spec, " \t\n"):
+		return Subject{}, steward.Errorf(steward.Invalid, "name the person by record, such as salesforce:Contact:003…, or by e-mail address")
+	}
+	var s Subject
+	var unconnected error
+	for system, c := range g.Connectors {
+		if isRecord && string(ref.Connection) != system {
+			continue
+		}
+		if _, err := g.session(ctx, caller, steward.ConnectionID(system)); steward.KindOf(err) == steward.Unauthenticated {
+			unconnected = err
+			continue
+		} else if err != nil {
+			return Subject{}, err
+		}
+		for _, lookup := range c.Finder().FindPeople([]string{span}) {
+			found, err := g.Do(ctx, caller, Call{Tool: lookup.Tool, real: lookup.Args})
+			if err != nil {
+				return Subject{}, err
+			}
+			for _, record := range found.Records {
+				s.add(steward.Ref{Connection: steward.ConnectionID(system), Object: record.Object, ID: record.ID}, record)
+			}
+		}
+	}
+	switch {
+	case isRecord && len(s.Records) == 0:
+		// Not there any more, or not for the caller to see: what is kept of them can go all the same.
+		s.Records = []steward.Ref{ref}
+	case len(s.Records) == 0 && unconnected != nil:
+		return s, unconnected
+	case len(s.Records) == 0:
+		return s, steward.Errorf(steward.NotFound, "nobody with this address was found; name the record, such as salesforce:Contact:003…")
+	case len(s.Records) > 1:
+		return s, steward.Errorf(steward.Conflict, "several people have this address; name one by record, such as %s", s.Records[0])
+	}
+	return s, nil
+}
+
+func (s *Subject) add(ref steward.Ref, record steward.Record) {
+	s.Records = append(s.Records, ref)
+	for _, f := range record.Fields {
+		// A first or last name alone would find too many others.
+		if v, ok := f.Value.(string); ok && f.Sensitivity == steward.Personal && f.Of.Field != "FirstName" && f.Of.Field != "LastName" && !slices.Contains(s.Values, v) && v != "" {
+			s.Values = append(s.Values, v)
+		}
+	}
+}
