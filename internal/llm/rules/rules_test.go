@@ -298,6 +298,12 @@ func TestNotUnderstoodNamesTheNearest(t *testing.T) {
 	}
 }
 
+func TestEndlessQuestion(t *testing.T) {
+	if r := generate(t, asking(strings.Repeat("please ", 1<<17)+"win rate", allTools)); r.StopReason != rules.NotUnderstood {
+		t.Fatalf("stopped for %s", r.StopReason)
+	}
+}
+
 // Money is read the same however it is written.
 func TestAmounts(t *testing.T) {
 	for _, text := range []string{"$50k", "50,000", "50K USD", "$50,000.00", "50000 dollars", "usd 50k", "0.05 million", "50 thousand"} {

@@ -10,9 +10,15 @@ import (
 	"unicode"
 )
 
+// longest question, in bytes, that is read at all: none of ours needs more.
+const longest = 2000
+
 // understand finds the plan of a question: nil when no rule has one, and then, where a rule had all
 // but some words, those words.
 func understand(question string) (do plan, unplaced string) {
+	if len(question) > longest {
+		return nil, ""
+	}
 	question = tidy(question)
 	if commands := joined(question); commands != nil {
 		return carryOut(commands), ""
