@@ -57,17 +57,18 @@ var carriers = []struct {
 // refusal says what an address is that may not be connected to within a reach; "" where it may be.
 func refusal(addr netip.Addr, within reach) string {
 	addr = addr.Unmap().WithZone("")
-	for _, c := range carriers {
-		if c.prefix.Contains(addr) {
-			b := addr.As16()
-			return refusal(netip.AddrFrom4([4]byte(b[c.at:c.at+4])), within)
-		}
-	}
 	if !addr.IsValid() {
 		return "no address"
 	}
 	if within == loopback && !addr.IsLoopback() {
 		return "an address that is not this machine, over unencrypted http"
+	}
+	for _, c := range carriers {
+		if c.prefix.Contains(addr) {
+			// It ends at some gateway, from where a private address would be somebody else's.
+			b := addr.As16()
+			return refusal(netip.AddrFrom4([4]byte(b[c.at:c.at+4])), public)
+		}
 	}
 	for _, b := range blocks {
 		if b.prefix.Contains(addr) {
