@@ -215,20 +215,26 @@ func (t *toolTarget) masked(ctx context.Context, err error) error {
 func (t *toolTarget) takeIn(ctx context.Context, reply connector.Reply) (Result, done, error) {
 	body := outcomeBody{RequestID: reply.RequestID, Requests: reply.Requests}
 	spent := Usage{Calls: 1}
-	written := t.tool.Effect != steward.Read
-	if written {
+	var written map[place]any
+	if t.tool.Effect != steward.Read {
 		spent.Records, spent.Amount = len(t.preview.Targets), t.preview.Amount
-		body.Differs, body.ReadBack = t.compare(reply)
+		written, body.Differs = t.compare(reply)
 	}
 	result := Result{Records: slices.Clone(reply.Records), Total: reply.Total}
-	refs := make([]steward.Ref, 0, len(reply.Records))
+	refs := make([]steward.Ref, len(reply.Records))
 	var values []steward.Field
-	for _, record := range reply.Records {
-		refs = append(refs, steward.Ref{Connection: t.session.Connection, Object: record.Object, ID: record.ID})
-		for _, f := range record.Fields {
+	var at []place
+	for i, record := range reply.Records {
+		refs[i] = steward.Ref{Connection: t.session.Connection, Object: record.Object, ID: record.ID}
+		result.Records[i].Fields = slices.Clone(record.Fields)
+		for j, f := range record.Fields {
 			spent.Untrusted = spent.Untrusted || (f.Untrusted && f.Value != nil)
+			if token, ok := written[place{i, j}]; ok {
+				result.Records[i].Fields[j].Value = token
+				continue
+			}
+			values, at = append(values, f), append(at, place{i, j})
 		}
-		values = append(values, record.Fields...)
 	}
 	// Looked-up values stay in this package, which exchanges those that matter itself.
 	if t.call.real == nil {
@@ -236,11 +242,8 @@ func (t *toolTarget) takeIn(ctx context.Context, reply connector.Reply) (Result,
 		if err != nil {
 			return Result{}, t.g.done(body, 0, err), err
 		}
-		for i := range values {
-			values[i].Value = inside[i]
-		}
-		for i, record := range reply.Records {
-			result.Records[i].Fields, values = values[:len(record.Fields):len(record.Fields)], values[len(record.Fields):]
+		for k, where := range at {
+			result.Records[where.record].Fields[where.field].Value = inside[k]
 		}
 	}
 	if err := t.g.Usage.AddUsage(ctx, t.caller.Workspace(), t.call.Run, t.caller.Member(), t.g.today(), spent); err != nil {
@@ -250,46 +253,40 @@ func (t *toolTarget) takeIn(ctx context.Context, reply connector.Reply) (Result,
 	if err != nil {
 		return Result{}, t.g.done(body, 0, err), err
 	}
-	d := t.g.done(body, len(reply.Records), nil)
-	if written {
-		d.targets = names[:min(len(names), maxTargets)]
-	} else {
+	if t.tool.Effect == steward.Read {
 		body.Records = names
-		d = t.g.done(body, len(reply.Records), nil)
+		return result, t.g.done(body, len(reply.Records), nil), nil
 	}
+	d := t.g.done(body, len(reply.Records), nil)
+	d.targets = names[:min(len(names), maxTargets)]
 	return result, d, nil
 }
 
-// compare holds what was written against what the system says now.
-func (t *toolTarget) compare(reply connector.Reply) (differs []string, readBack map[string]any) {
-	readBack = map[string]any{}
-	for i, c := range t.preview.Changes {
-		for _, r := range reply.Records {
-			if c.Of.ID != "" && r.ID != c.Of.ID {
-				continue
-			}
-			now, present := field(r, c.Name)
-			if !present {
-				continue
-			}
-			// The token of the value that was meant stands for the value that was found, where they agree.
-			readBack[c.Name] = t.changes[i].After
-			if fmt.Sprint(now) != fmt.Sprint(c.After) {
-				differs = append(differs, c.Name)
-				delete(readBack, c.Name)
-			}
-		}
-	}
-	return differs, readBack
-}
+// place is where a field stands in a reply.
+type place struct{ record, field int }
 
-func field(r steward.Record, name string) (any, bool) {
-	for _, f := range r.Fields {
-		if f.Name == name {
-			return f.Value, true
+// compare holds what was written against what the system says now. Where they agree, the value is the
+// one that was meant, and so is its token; fields that read back otherwise are named.
+func (t *toolTarget) compare(reply connector.Reply) (written map[place]any, differs []string) {
+	written = map[place]any{}
+	for n, c := range t.preview.Changes {
+		for i, r := range reply.Records {
+			if r.Object != c.Of.Object || (c.Of.ID != "" && r.ID != c.Of.ID) {
+				continue
+			}
+			for j, f := range r.Fields {
+				if f.Name != c.Name {
+					continue
+				}
+				if fmt.Sprint(f.Value) == fmt.Sprint(c.After) {
+					written[place{i, j}] = t.changes[n].After
+				} else {
+					differs = append(differs, c.Name)
+				}
+			}
 		}
 	}
-	return nil, false
+	return written, differs
 }
 
 // done is what an outcome entry says beyond its intent.
