@@ -14,7 +14,6 @@ import (
 // object is an SObject describe result, as far as we use it: what the member sees of an object.
 type object struct {
 	Name   string  `json:"name"`
-	Label  string  `json:"label"`
 	Fields []field `json:"fields"`
 }
 
