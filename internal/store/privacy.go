@@ -11,9 +11,9 @@ import (
 // Privacy keeps tokens and persons: it is a privacy.Store and a privacy.PersonStore.
 type Privacy struct{ *DB }
 
-const tokenColumns = "id, conversation, type, kind, issued_us, scopes, box"
+const vaultColumns = "id, conversation, type, kind, issued_us, scopes, box"
 
-func scanToken(scan func(...any) error) (privacy.Row, error) {
+func scanVaultRow(scan func(...any) error) (privacy.Row, error) {
 	var row privacy.Row
 	var issued int64
 	var scopes string
@@ -26,10 +26,10 @@ func scanToken(scan func(...any) error) (privacy.Row, error) {
 func (p Privacy) Tokens(ctx context.Context, ws steward.WorkspaceID, conv steward.ConversationID) ([]privacy.Row, error) {
 	var all []privacy.Row
 	err := p.rows(ctx, func(scan func(...any) error) error {
-		row, err := scanToken(scan)
+		row, err := scanVaultRow(scan)
 		all = append(all, row)
 		return err
-	}, "SELECT "+tokenColumns+" FROM tokens WHERE workspace = $1 AND conversation = $2 ORDER BY issued_us, id", ws, conv)
+	}, "SELECT "+vaultColumns+" FROM tokens WHERE workspace = $1 AND conversation = $2 ORDER BY issued_us, id", ws, conv)
 	return all, err
 }
 
@@ -40,7 +40,7 @@ func (p Privacy) IssueTokens(ctx context.Context, ws steward.WorkspaceID, rows [
 	}
 	var taken []string
 	err := p.update(ctx, func(tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, "INSERT INTO tokens (workspace, "+tokenColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (workspace, id) DO NOTHING")
+		insert, err := tx.PrepareContext(ctx, "INSERT INTO tokens (workspace, "+vaultColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (workspace, id) DO NOTHING")
 		if err != nil {
 			return err
 		}
@@ -76,12 +76,12 @@ func (p Privacy) ResealToken(ctx context.Context, ws steward.WorkspaceID, row pr
 // WalkTokens gives f every row of the workspace that was not emptied, in the order of ids.
 func (p Privacy) WalkTokens(ctx context.Context, ws steward.WorkspaceID, f func(privacy.Row) error) error {
 	return p.rows(ctx, func(scan func(...any) error) error {
-		row, err := scanToken(scan)
+		row, err := scanVaultRow(scan)
 		if err != nil {
 			return err
 		}
 		return f(row)
-	}, "SELECT "+tokenColumns+" FROM tokens WHERE workspace = $1 AND scopes <> '' ORDER BY id", ws)
+	}, "SELECT "+vaultColumns+" FROM tokens WHERE workspace = $1 AND scopes <> '' ORDER BY id", ws)
 }
 
 // EmptyTokens removes scopes and box of the rows and keeps the rows.

@@ -119,12 +119,13 @@ type digitRun struct {
 }
 
 // readRun reads a run at i. It ends with its last digit, and before a space where it would otherwise
-// hold more digits than a number has.
+// hold more digits than a number has. What is far too long is not read to its end, so that no text
+// takes more than a multiple of its length.
 func readRun(text string, i int) digitRun {
 	run := digitRun{start: i}
 	var fits digitRun // as it was before the last space
 	gap := 0
-	for j := i; j < len(text) && gap <= 3; j++ {
+	for j := i; j < len(text) && gap <= 3 && run.digits <= 2*maxPhone; j++ {
 		b := text[j]
 		switch {
 		case isDigit(b):

@@ -50,6 +50,9 @@ func secretRules() []secretRule {
 	}
 }
 
+// maxHeader is how far the first dot of a JSON Web Token is looked for. Its header is a line at most.
+const maxHeader = 1024
+
 const (
 	pemBegin = "-----BEGIN "
 	pemKind  = "PRIVATE KEY"
@@ -92,20 +95,31 @@ func (r secretRule) match(text string, i int) int {
 		return 0
 	}
 	from := i + len(r.prefix)
-	j := from
-	for j < len(text) && (isASCIILetter(text[j]) || isDigit(text[j]) || strings.IndexByte(r.more, text[j]) >= 0) {
-		j++
+	switch ahead := text[from:min(len(text), from+maxHeader)]; r.prefix {
+	case "eyJ":
+		if dot := strings.IndexFunc(ahead, func(c rune) bool { return !r.allows(c) || c == '.' }); dot < 0 || ahead[dot] != '.' {
+			return 0
+		}
+	case "00D":
+		if bang := strings.IndexByte(ahead, '!'); bang != 12 && bang != 15 {
+			return 0
+		}
+	}
+	j := from + len(text[from:])
+	if end := strings.IndexFunc(text[from:], func(c rune) bool { return !r.allows(c) }); end >= 0 {
+		j = from + end
 	}
 	for j > from && text[j-1] == '.' { // the sentence's, not the secret's
 		j--
 	}
-	switch body := text[from:j]; {
-	case len(body) < r.least,
-		r.prefix == "eyJ" && strings.Count(body, ".") < 1,
-		r.prefix == "00D" && (len(body) < 13 || strings.IndexByte(body[9:min(16, len(body))], '!') < 0):
+	if j-from < r.least {
 		return 0
 	}
 	return j
+}
+
+func (r secretRule) allows(c rune) bool {
+	return c < 0x80 && (isASCIILetter(byte(c)) || isDigit(byte(c))) || strings.ContainsRune(r.more, c)
 }
 
 // pem gives the end of a private key in PEM form that begins at i, or 0. One that is cut off reaches
