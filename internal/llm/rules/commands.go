@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,29 +51,42 @@ var commandRules = []commandRule{
 	{form(logging + ` ` + concerns + ` (?P<deal>.+) (?:with|to|from) {person}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
 	{form(logging + ` (?:with|to|from) {person}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
 	{form(logging + ` ` + concerns + ` {deal}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
-	{form(creating + `@deal(?: named| called|:)? (?P<rest>.+)`), createDeal},
-	{form(creating + `contact(?: named| called|:| for)? (?P<rest>.+)`), createContact},
-	{form(creating + `(?:task|to-?do|follow-?up)(?: named| called|:| to)? (?P<rest>.+)`), createTask},
+	{form(creating + `@deal(?: named| called|:)? (?P<rest>.+)`), creation(opportunity, dealDetails, field("Name"))},
+	{form(creating + `contact(?: named| called|:| for)? (?P<rest>.+)`), creation(contact, contactDetails, nameFields)},
+	{form(creating + `(?:task|to-?do|follow-?up)(?: named| called|:| to)? (?P<rest>.+)`), creation("Task", taskDetails, field("Subject"))},
 }
 
-// fieldOf is the field of a deal that people call so.
-func fieldOf(attr string) string {
-	attr = strings.ToLower(strings.ReplaceAll(attr, "-", " "))
-	switch {
-	case strings.HasPrefix(attr, "next"):
-		return "NextStep"
-	case strings.HasSuffix(attr, "stage"):
-		return "StageName"
-	case strings.HasPrefix(attr, "clos"):
-		return "CloseDate"
-	case attr == "owner":
-		return "Owner.Name"
-	case attr == "account":
-		return "Account.Name"
-	case attr == "probability":
-		return "Probability"
+// attributes are the fields of a deal that can be asked for by name; the pattern is of what people
+// call them.
+var attributes = []struct {
+	pattern      *regexp.Regexp
+	field, title string
+}{
+	{regexp.MustCompile(`(?i)^next`), "NextStep", "next step"},
+	{regexp.MustCompile(`(?i)stage$`), "StageName", "stage"},
+	{regexp.MustCompile(`(?i)^clos`), "CloseDate", "close date"},
+	{regexp.MustCompile(`(?i)^owner`), "Owner.Name", "owner"},
+	{regexp.MustCompile(`(?i)^account`), "Account.Name", "account"},
+	{regexp.MustCompile(`(?i)^probability`), "Probability", "probability"},
+	{regexp.MustCompile(`(?i)amount|value|size`), "Amount", "amount"},
+}
+
+func fieldOf(attribute string) string {
+	for _, a := range attributes {
+		if a.pattern.MatchString(attribute) {
+			return a.field
+		}
 	}
-	return "Amount"
+	return ""
+}
+
+func titleOf(field string) string {
+	for _, a := range attributes {
+		if a.field == field {
+			return a.title
+		}
+	}
+	return field
 }
 
 type write struct {
@@ -91,31 +106,39 @@ func update(deal, field string, value func(f found) any) command {
 	}
 }
 
+// valueOf reads what a field is to be set to, or says how it would have to be written.
+func valueOf(field, text string) (v any, refused string) {
+	switch field {
+	case "Amount":
+		sum, ok := amount(text)
+		if !ok {
+			return nil, fmt.Sprintf("I can't read “%s” as an amount; write it like 75000 or $75,000.", text)
+		}
+		return sum, ""
+	case "CloseDate", "ActivityDate":
+		day, ok := date(text)
+		if !ok {
+			return nil, fmt.Sprintf("I can't read “%s” as a date; write it like 2026-12-15.", text)
+		}
+		return day, ""
+	}
+	return text, ""
+}
+
 func setField(m match) (command, bool) {
-	deal, value, field := m.name("deal"), unquote(strings.TrimSpace(m.raw("value"))), fieldOf(m.raw("attr"))
-	if deal == "" || value == "" {
+	deal, text, field := m.name("deal"), unquote(strings.TrimSpace(m.raw("value"))), fieldOf(m.raw("attr"))
+	if deal == "" || text == "" {
 		return command{}, false
 	}
-	c := update(deal, field, func(found) any { return value })
-	switch field {
-	case "StageName":
-		return stageOf(deal, value), true
-	case "Amount":
-		v, ok := amount(value)
-		if !ok {
-			c.refused = fmt.Sprintf("I can't read “%s” as an amount; write it like 75000 or $75,000.", value)
-		}
-		c.args = func(f found) any { return write{opportunity, f.deal.text("id"), map[string]any{field: v}} }
-	case "CloseDate":
-		day, ok := date(value)
-		if !ok {
-			c.refused = fmt.Sprintf("I can't read “%s” as a date; write it like 2026-12-15.", value)
-		}
-		c.args = func(f found) any { return write{opportunity, f.deal.text("id"), map[string]any{field: day}} }
-	case "NextStep":
-	default:
-		c.refused = fmt.Sprintf("I can't change the %s of a deal; I can set its next step, stage, close date and amount.", strings.ToLower(m.raw("attr")))
+	if field == "StageName" {
+		return stageOf(deal, text), true
 	}
+	value, refused := valueOf(field, text)
+	if !slices.Contains([]string{"NextStep", "CloseDate", "Amount"}, field) {
+		refused = fmt.Sprintf("I can't change the %s of a deal; I can set its next step, stage, close date and amount.", strings.ToLower(m.raw("attr")))
+	}
+	c := update(deal, field, func(found) any { return value })
+	c.refused = refused
 	return c, true
 }
 
@@ -170,75 +193,63 @@ func subject(kind string, f found) string {
 	return title + " with " + f.person.text("Name")
 }
 
-// a keyword of a detail follows a space or a comma, and may be led in by "with a", "and".
+// a keyword of a detail follows a space or a comma, and may be led in by "with a", "and". Its group is
+// named after the field it sets, or after what it names.
 const leadIn = `(?i)[\s,]+(?:(?:and|with|which is|is) )*(?:(?:an?|the|its) )?`
 
 var (
-	dealDetails    = regexp.MustCompile(leadIn + `(?:(?P<account>(?:for|at|on|with)(?: the)? (?:account|company|customer)|account|for|at)|(?P<amount>amount(?: of)?|worth|value(?: of)?|valued at)|(?P<close>closing(?: date)?(?: on)?|closes(?: on)?|close date(?: of| on)?|due(?: on)?)|(?P<stage>(?:in |at )?(?:the )?stage))[ :=]+`)
-	contactDetails = regexp.MustCompile(leadIn + `(?:(?P<account>(?:for|at|from|of)(?: the)? (?:account|company|customer)|account|at|from|for)|(?P<email>e-?mail(?: address)?)|(?P<phone>phone(?: number)?)|(?P<title>(?:job )?title|role))[ :=]+`)
-	taskDetails    = regexp.MustCompile(leadIn + `(?:(?P<about>for|with|on|about|regarding)(?: the)?(?: deal| opportunity| contact)?|(?P<due>due(?: date)?(?: on| by)?|by))[ :=]+`)
+	dealDetails    = regexp.MustCompile(leadIn + `(?:(?P<account>(?:for|at|on|with)(?: the)? (?:account|company|customer)|account|for|at)|(?P<Amount>amount(?: of)?|worth|value(?: of)?|valued at)|(?P<CloseDate>closing(?: date)?(?: on)?|closes(?: on)?|close date(?: of| on)?|due(?: on)?)|(?P<stage>(?:in |at )?(?:the )?stage))[ :=]+`)
+	contactDetails = regexp.MustCompile(leadIn + `(?:(?P<account>(?:for|at|from|of)(?: the)? (?:account|company|customer)|account|at|from|for)|(?P<Email>e-?mail(?: address)?)|(?P<Phone>phone(?: number)?)|(?P<Title>(?:job )?title|role))[ :=]+`)
+	taskDetails    = regexp.MustCompile(leadIn + `(?:(?P<about>for|with|on|about|regarding)(?: the)?(?: deal| opportunity| contact)?|(?P<ActivityDate>due(?: date)?(?: on| by)?|by))[ :=]+`)
 )
 
-// creation is the command that makes a record of what is known of it.
-func creation(object, name string, values func(f found) map[string]any) command {
-	return command{
-		tool: "salesforce_create",
-		args: func(f found) any { return write{Object: object, Values: values(f)} },
-		tell: func(_ found, r reply) string { return tellCreated(object, name, r) },
-	}
-}
-
-func first(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	return nameOf(values[0])
-}
-
-func createDeal(m match) (command, bool) {
-	head, parts := details(m.raw("rest"), dealDetails)
-	name, stage, sum, closes := nameOf(head), first(parts["stage"]), first(parts["amount"]), first(parts["close"])
-	day, dated := date(closes)
-	worth, counted := amount(sum)
-	c := creation(opportunity, name, func(f found) map[string]any {
-		v := map[string]any{"Name": name, "StageName": f.stage, "CloseDate": day}
-		if counted {
-			v["Amount"] = worth
-		}
-		if f.account != nil {
-			v["AccountId"] = f.account.text("id")
-		}
-		return v
-	})
-	c.account, c.stage = first(parts["account"]), stage
-	switch {
-	case stage == "" || closes == "":
-		c.refused = "To create a deal I need its stage and its close date too, like: …, closing 2026-12-31, stage Prospecting."
-	case !dated:
-		c.refused = fmt.Sprintf("I can't read “%s” as a date; write it like 2026-12-31.", closes)
-	case sum != "" && !counted:
-		c.refused = fmt.Sprintf("I can't read “%s” as an amount; write it like 50000 or $50,000.", sum)
-	}
-	return c, name != ""
-}
-
-func createContact(m match) (command, bool) {
-	head, parts := details(m.raw("rest"), contactDetails)
-	name := nameOf(head)
-	c := creation(contact, name, func(f found) map[string]any {
-		v := nameFields(name)
-		for field, detail := range map[string]string{"Email": "email", "Phone": "phone", "Title": "title"} {
-			if s := first(parts[detail]); s != "" {
-				v[field] = s
+// creation makes the command that creates a record of its name and the details behind it.
+func creation(object string, keywords *regexp.Regexp, named func(name string) map[string]any) func(m match) (command, bool) {
+	return func(m match) (command, bool) {
+		head, parts := details(m.raw("rest"), keywords)
+		name := unquote(head)
+		values := named(name)
+		c := command{tool: "salesforce_create"}
+		for _, part := range parts {
+			text := nameOf(part.text)
+			switch part.keyword {
+			case "account":
+				c.account = text
+			case "stage":
+				c.stage = text
+			case "about":
+				if token.MatchString(text) {
+					c.person = text
+				} else {
+					c.deal = text
+				}
+			default:
+				var refused string
+				values[part.keyword], refused = valueOf(part.keyword, text)
+				c.refused = cmp.Or(c.refused, refused)
 			}
 		}
-		if f.account != nil {
-			v["AccountId"] = f.account.text("id")
+		if object == opportunity && (c.stage == "" || values["CloseDate"] == nil) {
+			c.refused = cmp.Or(c.refused, "To create a deal I need its stage and its close date too, like: …, closing 2026-12-31, stage Prospecting.")
 		}
-		return v
-	})
-	c.account = first(parts["account"])
-	return c, name != ""
+		c.args = func(f found) any {
+			all := maps.Clone(values)
+			for field, v := range map[string]string{
+				"StageName": f.stage, "AccountId": f.account.text("id"), "WhoId": f.person.text("id"), "WhatId": f.deal.text("id"),
+			} {
+				if v != "" {
+					all[field] = v
+				}
+			}
+			return write{Object: object, Values: all}
+		}
+		c.tell = func(_ found, r reply) string { return tellCreated(object, name, r) }
+		return c, name != ""
+	}
+}
+
+func field(name string) func(text string) map[string]any {
+	return func(text string) map[string]any { return map[string]any{name: text} }
 }
 
 // nameFields are the fields that Salesforce keeps a person's name in. A token's parts have tokens of
@@ -252,36 +263,6 @@ func nameFields(name string) map[string]any {
 		return map[string]any{"FirstName": name[:at], "LastName": name[at+1:]}
 	}
 	return map[string]any{"LastName": name}
-}
-
-func createTask(m match) (command, bool) {
-	head, parts := details(m.raw("rest"), taskDetails)
-	title, due := unquote(head), first(parts["due"])
-	day, dated := date(due)
-	c := creation("Task", title, func(f found) map[string]any {
-		v := map[string]any{"Subject": title}
-		if f.person != nil {
-			v["WhoId"] = f.person.text("id")
-		}
-		if f.deal != nil {
-			v["WhatId"] = f.deal.text("id")
-		}
-		if dated {
-			v["ActivityDate"] = day
-		}
-		return v
-	})
-	for _, about := range parts["about"] {
-		if name := nameOf(about); token.MatchString(name) {
-			c.person = name
-		} else {
-			c.deal = name
-		}
-	}
-	if due != "" && !dated {
-		c.refused = fmt.Sprintf("I can't read “%s” as a date; write it like 2026-12-01.", due)
-	}
-	return c, title != ""
 }
 
 // carryOut finds everything that the commands name, and only if all of it is found once, makes all

@@ -141,7 +141,7 @@ func (f *fault) String() string {
 	return why
 }
 
-// doing says what a tool that failed would have done.
+// doing says what a tool does, or for one that writes, what it makes.
 var doing = map[string]string{
 	"salesforce_query":    "search Salesforce",
 	"salesforce_describe": "read what fields Salesforce has",
@@ -149,6 +149,10 @@ var doing = map[string]string{
 	"win_rate":            "compute the win rate",
 	"pipeline":            "compute the pipeline",
 	"stalled_deals":       "find the stalled deals",
+
+	"salesforce_update":       "The change",
+	"salesforce_create":       "The new record",
+	"salesforce_log_activity": "The activity",
 }
 
 // needs notes a tool that is not offered.

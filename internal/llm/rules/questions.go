@@ -44,18 +44,18 @@ var rules = []rule{
 	{form(`(?:list|show(?: me)?|what are|get|give me)?(?: ?the)? ?(?:all )?(?:activities|activity history|activity) (?:on|for|of|with|about) {name}`), activities},
 	{form(`what (?:has )?happened (?:last |recently |lately )?(?:on|with|at) {name}`), activities},
 	{form(`when did we last (?:talk|speak|meet|touch|work) ?(?:to|with|about|on)? {name}`), activities},
-	{form(`(?:(?:who are|list|show(?: me)?|find|get|give me|which|what|do we have)(?: all)? )?@the(?:contacts|people)(?: do we (?:have|know)| are there| are| work| working)? (?:at|of|for|in|from) {name}`), contacts},
-	{form(`who (?:do we know|works|are our contacts|is our contact) (?:at|for) {name}`), contacts},
+	{form(`(?:(?:who are|list|show(?: me)?|find|get|give me|which|what|do we have)(?: all)? )?@the(?:contacts|people)(?: do we (?:have|know)| are there| are| work| working)? (?:at|of|for|in|from) {name}`), inAccount(contact, "at", "Name")},
+	{form(`who (?:do we know|works|are our contacts|is our contact) (?:at|for) {name}`), inAccount(contact, "at", "Name")},
 	// Records by what they are.
-	{form(`(?P<verb>` + verbs + `) @the` + kindWord + `(?: named| called| with(?: the)? (?:name|e-?mail|phone)(?: address| number)?| (?:details|info|information|record)(?: (?:of|for|on))?)? {name}`), described},
-	{form(`(?P<verb>` + verbs + `) (?:the )?{trailing} ` + kindWord), described},
-	{form(`(?P<verb>do we (?:have|know)|is there|have we got) @the` + kindWord + `(?: named| called| with(?: the)? (?:name|e-?mail|phone)(?: address| number)?)? {name}`), described},
+	{form(`(?P<verb>` + verbs + `) @the` + kindWord + `(?: named| called| with(?: the)? (?:name|e-?mail|phone)(?: address| number)?| (?:details|info|information|record)(?: (?:of|for|on))?)? {name}`), named},
+	{form(`(?P<verb>` + verbs + `) (?:the )?{trailing} ` + kindWord), named},
+	{form(`(?P<verb>do we (?:have|know)|is there|have we got) @the` + kindWord + `(?: named| called| with(?: the)? (?:name|e-?mail|phone)(?: address| number)?)? {name}`), named},
 	// Records by name alone: last, since almost anything could be a name.
-	{form(`(?:(?:which|what|list|show(?: me)?|find|get|give me) )?@the(?P<status>open |won |lost |closed )?@deals (?:do we have |are there )?(?:at|(?P<loose>of|for|with|from)) (?P<kind>account |company |customer )?{name}`), dealsOf},
-	{form(`(?:which|what) (?P<status>open |won |lost |closed )?@deals (?:does|do|has|is) (?P<kind>account |company |customer )?{name}(?: have| got)?`), dealsOf},
-	{form(`who(?: is|['’]s) {name}`), person},
-	{form(`whose (?:number|phone(?: number)?|e-?mail(?: address)?) is {name}`), person},
-	{form(`(?P<verb>` + verbs + `) {name}`), anything},
+	{form(`(?:(?:which|what|list|show(?: me)?|find|get|give me) )?@the(?P<status>open |won |lost |closed )?@deals (?:do we have |are there )?(?:at|(?P<loose>of|for|with|from)) (?P<kind>account |company |customer )?{name}`), inAccount(opportunity, "of", "CloseDate")},
+	{form(`(?:which|what) (?P<status>open |won |lost |closed )?@deals (?:does|do|has|is) (?P<kind>account |company |customer )?{name}(?: have| got)?`), inAccount(opportunity, "of", "CloseDate")},
+	{form(`(?P<verb>who(?: is|['’]s)) {name}`), named},
+	{form(`(?P<verb>whose) (?:number|phone(?: number)?|e-?mail(?: address)?) is {name}`), named},
+	{form(`(?P<verb>` + verbs + `) {name}`), named},
 }
 
 var (
@@ -179,45 +179,22 @@ func lookUp(d *dialogue, objects []string, name string, full bool, tell func(d *
 	return tellNone(objects, name)
 }
 
-// described finds a record of a kind by its name; a finder's verb shows it in a row, others in full.
-func described(m match) (plan, string) {
-	name := cmp.Or(m.name("name"), m.name("trailing"))
-	if name == "" || m.raw("trailing") != "" && !proper(name) {
-		return nil, "" // "the smallest deal" is no deal's name
-	}
-	return lookUpAs([]string{kindOf(m.raw("kind"))}, name, m.raw("verb")), ""
-}
-
-// anything finds what has a name, of any kind.
-func anything(m match) (plan, string) {
-	name := m.name("name")
-	if name == "" || !proper(m.raw("name")) {
+// named finds records by name, of a kind if it is said; a finder's verb shows them in a row, others in
+// full.
+func named(m match) (plan, string) {
+	name, said := cmp.Or(m.name("name"), m.name("trailing")), m.raw("kind")
+	sure := said != "" && m.raw("trailing") == "" // else "the weather" would be a name, and "the smallest" a deal's
+	if name == "" || !sure && !proper(name) && !proper(m.raw("name")) {
 		return nil, ""
 	}
 	objects := []string{opportunity, account, contact}
-	if token.MatchString(name) {
+	if said != "" {
+		objects = []string{kindOf(said)}
+	} else if token.MatchString(name) || who.MatchString(m.raw("verb")) {
 		objects = []string{contact}
 	}
-	return lookUpAs(objects, name, m.raw("verb")), ""
-}
-
-// person finds a contact by name, e-mail address or phone number.
-func person(m match) (plan, string) {
-	name := m.name("name")
-	if name == "" || !proper(m.raw("name")) && !strings.Contains(name, "@") {
-		return nil, ""
-	}
-	return lookUpAs([]string{contact}, name, "find"), ""
-}
-
-// token matches a name that is one token of a person and nothing else.
-var token = regexp.MustCompile(`^<(?:PERSON|EMAIL|PHONE)_\w+>$`)
-
-var finding = regexp.MustCompile(`(?i)^(?:find|search|look|locate|do we|is there|have we)`)
-
-func lookUpAs(objects []string, name, verb string) plan {
-	if finding.MatchString(verb) {
-		return func(d *dialogue) string { return lookUp(d, objects, name, true, tellRow) }
+	if finding.MatchString(m.raw("verb")) {
+		return func(d *dialogue) string { return lookUp(d, objects, name, true, tellRow) }, ""
 	}
 	return func(d *dialogue) string {
 		return lookUp(d, objects, name, false, func(d *dialogue, object string, found record) string {
@@ -227,50 +204,43 @@ func lookUpAs(objects []string, name, verb string) plan {
 			}
 			return tellRecord(object, r.Records[0])
 		})
-	}
+	}, ""
 }
+
+var (
+	who     = regexp.MustCompile(`(?i)^who`)
+	finding = regexp.MustCompile(`(?i)^(?:find|search|look|locate|do we|is there|have we|who)`)
+)
+
+// token matches a name that is one token of a person and nothing else.
+var token = regexp.MustCompile(`^<(?:PERSON|EMAIL|PHONE)_\w+>$`)
 
 type get struct {
 	Object string `json:"object"`
 	ID     string `json:"id"`
 }
 
-// contacts lists the people at an account.
-func contacts(m match) (plan, string) {
-	name := m.name("name")
-	if name == "" {
-		return nil, ""
-	}
-	return func(d *dialogue) string {
-		return withOne(d, account, name, func(found record) string {
-			r, _ := d.call("contacts", "salesforce_query", query{
-				Object: contact, Fields: kinds[contact].fields(true), Limit: listed, Order: []order{{Field: "Name"}},
-				Where: []condition{{Field: "AccountId", Op: "=", Value: found.text("id")}},
-			})
-			return tellList(contact, "", "at "+found.text("Name"), r)
-		})
-	}, ""
-}
-
 // listed is how many records a list asks for: the connector's default.
 const listed = 200
 
-// dealsOf lists the deals of an account.
-func dealsOf(m match) (plan, string) {
-	name := m.name("name")
-	if loose := m.raw("kind") == "" && m.raw("loose") != ""; name == "" || loose && !proper(m.raw("name")) {
-		return nil, m.raw("name") // "deals with no next step" names no account
-	}
-	w := wish{status: strings.ToLower(strings.TrimSpace(m.raw("status")))}
-	return func(d *dialogue) string {
-		return withOne(d, account, name, func(found record) string {
-			r, _ := d.call("deals", "salesforce_query", query{
-				Object: opportunity, Fields: kinds[opportunity].fields(true), Limit: listed, Order: []order{{Field: "CloseDate"}},
-				Where: append([]condition{{Field: "AccountId", Op: "=", Value: found.text("id")}}, w.ofStatus()...),
+// inAccount lists what of an object belongs to an account.
+func inAccount(object, preposition, orderBy string) func(m match) (plan, string) {
+	return func(m match) (plan, string) {
+		name := m.name("name")
+		if loose := m.raw("kind") == "" && m.raw("loose") != ""; name == "" || loose && !proper(m.raw("name")) {
+			return nil, m.raw("name") // "deals with no next step" names no account
+		}
+		w := wish{status: strings.ToLower(strings.TrimSpace(m.raw("status")))}
+		return func(d *dialogue) string {
+			return withOne(d, account, name, func(found record) string {
+				r, _ := d.call("list", "salesforce_query", query{
+					Object: object, Fields: kinds[object].fields(true), Limit: listed, Order: []order{{Field: orderBy}},
+					Where: append([]condition{{Field: "AccountId", Op: "=", Value: found.text("id")}}, w.ofStatus()...),
+				})
+				return tellList(object, w.status, preposition+" "+found.text("Name"), r)
 			})
-			return tellList(opportunity, w.status, "of "+found.text("Name"), r)
-		})
-	}, ""
+		}, ""
+	}
 }
 
 // activities lists the last calls, e-mails and meetings on a deal or with a contact. Salesforce keeps
@@ -348,12 +318,15 @@ func stalled(m match) (plan, string) {
 		return nil, left
 	}
 	args := struct {
-		Days int      `json:"days"`
-		Min  *float64 `json:"min_amount,omitempty"`
-	}{cmp.Or(w.days, 30), w.over}
+		Days int     `json:"days"`
+		Min  float64 `json:"min_amount,omitempty"`
+	}{Days: cmp.Or(w.days, 30)}
+	for _, b := range w.bounds {
+		args.Min = b.sum
+	}
 	return func(d *dialogue) string {
 		r, _ := d.call("figures", "stalled_deals", args)
-		return tellStalled(args.Days, w.over, r)
+		return tellStalled(args.Days, args.Min, r)
 	}, ""
 }
 
@@ -396,14 +369,9 @@ func (w wish) ofStatus() []condition {
 // list is the plan for a list of deals.
 func (w wish) list(d *dialogue) string {
 	q := query{Object: opportunity, Fields: kinds[opportunity].fields(true), Where: w.ofStatus(), Limit: cmp.Or(w.top, listed)}
-	bound := func(op string, v *float64) {
-		if v != nil {
-			q.Where = append(q.Where, condition{Field: "Amount", Op: op, Value: *v})
-		}
+	for _, b := range w.bounds {
+		q.Where = append(q.Where, condition{Field: "Amount", Op: b.op, Value: b.sum})
 	}
-	bound(">", w.over)
-	bound(">=", w.least)
-	bound("<", w.under)
 	if w.period != "" && w.period != "all" {
 		q.Where = append(q.Where, condition{Field: "CloseDate", Op: "=", Literal: strings.ToUpper(w.period)})
 	}

@@ -4,9 +4,11 @@
 package rules
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/stewardhq/steward"
@@ -142,16 +144,10 @@ func nearest(question string, n int) []string {
 		}
 		return float64(common) / float64(len(theirs)+len(asked)-common)
 	}
+	slices.SortStableFunc(examples, func(a, b Example) int { return cmp.Compare(score(b), score(a)) })
 	var best []string
-	for len(best) < n {
-		top, at := -1.0, 0
-		for i, e := range examples {
-			if s := score(e); s > top {
-				top, at = s, i
-			}
-		}
-		best = append(best, examples[at].Question)
-		examples = append(examples[:at:at], examples[at+1:]...)
+	for _, e := range examples[:n] {
+		best = append(best, e.Question)
 	}
 	return best
 }

@@ -176,19 +176,6 @@ func tellRecord(object string, r record) string {
 	return text
 }
 
-// titleOf is what people call a field of a deal.
-func titleOf(field string) string {
-	if field == "NextStep" {
-		return "next step"
-	}
-	for _, c := range kinds[opportunity].columns {
-		if c.field == field {
-			return strings.ToLower(c.title)
-		}
-	}
-	return strings.ToLower(field)
-}
-
 func tellAspect(deal record, field string, rows []record) string {
 	if len(rows) == 0 {
 		return fmt.Sprintf("The deal %s could not be read again.", deal.text("Name"))
@@ -228,13 +215,8 @@ func (w wish) which(userKnown bool) string {
 	if w.mine && userKnown {
 		words = append(words, "that you own")
 	}
-	for _, bound := range []struct {
-		word string
-		v    *float64
-	}{{"over", w.over}, {"of at least", w.least}, {"under", w.under}} {
-		if bound.v != nil {
-			words = append(words, bound.word+" "+dollars(*bound.v))
-		}
+	for _, b := range w.bounds {
+		words = append(words, map[string]string{">": "over ", ">=": "of at least ", "<": "under "}[b.op]+dollars(b.sum))
 	}
 	if w.stage != "" {
 		words = append(words, "in stage "+w.stage)
@@ -397,10 +379,10 @@ func tellFigures(title string, asked metric, r reply) string {
 	return text + "\n\n" + table(titles, cells)
 }
 
-func tellStalled(days int, over *float64, r reply) string {
+func tellStalled(days int, over float64, r reply) string {
 	limit := ""
-	if over != nil {
-		limit = " over " + dollars(*over)
+	if over > 0 {
+		limit = " over " + dollars(over)
 	}
 	n := len(r.Rows)
 	if r.Sum.Value != nil {
@@ -455,23 +437,16 @@ func tellCreated(object, name string, r reply) string {
 	return fmt.Sprintf("Done: I created the %s %s.", kinds[object].one, name)
 }
 
-// writing says what a tool would have written.
-var writing = map[string]string{
-	"salesforce_update":       "The change",
-	"salesforce_create":       "The new record",
-	"salesforce_log_activity": "The activity",
-}
-
 func tellNotDone(tool string, f *fault) string {
 	switch f.Kind {
 	case "denied":
-		return fmt.Sprintf("%s was not made, since it was denied: %s.", writing[tool], f)
+		return fmt.Sprintf("%s was not made, since it was denied: %s.", doing[tool], f)
 	case "needs_approval":
 		return tellWaits(tool)
 	}
-	return fmt.Sprintf("%s was not made: %s.", writing[tool], f)
+	return fmt.Sprintf("%s was not made: %s.", doing[tool], f)
 }
 
 func tellWaits(tool string) string {
-	return writing[tool] + " waits for approval; nothing was written yet."
+	return doing[tool] + " waits for approval; nothing was written yet."
 }

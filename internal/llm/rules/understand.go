@@ -87,7 +87,7 @@ func (m match) raw(group string) string {
 func (m match) name(group string) string { return nameOf(m.raw(group)) }
 
 var (
-	around = regexp.MustCompile(`^(?:(?:the|our|my) )?(?:(?i:deal|opportunity|opp|account|company|customer|contact)(?: (?:named|called))? )?`)
+	around = regexp.MustCompile(`^(?:(?:the|our|my) )?(?:(?:deal|opportunity|opp|account|company|customer|contact)(?: (?:named|called))? )?`)
 	behind = regexp.MustCompile(` (?:deal|opportunity|opp|account)$`)
 )
 
@@ -163,34 +163,26 @@ func inside(quoted [][]int, at int) bool {
 	return slices.ContainsFunc(quoted, func(span []int) bool { return span[2] <= at && at < span[3] })
 }
 
+// detail is what stands behind a keyword.
+type detail struct{ keyword, text string }
+
 // details cuts a text at keywords outside of quotes: what stands before the first, and behind each
-// the text up to the next, by the name of the keyword's group.
-func details(text string, keywords *regexp.Regexp) (head string, parts map[string][]string) {
+// the text up to the next. A keyword goes by the name of its group.
+func details(text string, keywords *regexp.Regexp) (head string, parts []detail) {
 	quoted := between.FindAllStringSubmatchIndex(text, -1)
-	parts = map[string][]string{}
-	from, name := 0, ""
-	keep := func(to int) {
-		part := strings.Trim(text[from:to], " ,")
-		if name == "" {
-			head = part
-		} else if part != "" {
-			parts[name] = append(parts[name], part)
-		}
-	}
-	for _, at := range keywords.FindAllStringSubmatchIndex(text, -1) {
+	end := len(text)
+	all := keywords.FindAllStringSubmatchIndex(text, -1)
+	for _, at := range slices.Backward(all) {
 		if inside(quoted, at[0]) || at[0] == 0 {
 			continue
 		}
-		keep(at[0])
-		from = at[1]
-		for i, n := range keywords.SubexpNames() {
-			if n != "" && at[2*i] >= 0 {
-				name = n
-			}
+		group := slices.IndexFunc(keywords.SubexpNames(), func(n string) bool { return n != "" && at[2*keywords.SubexpIndex(n)] >= 0 })
+		if said := strings.Trim(text[at[1]:end], " ,"); said != "" {
+			parts = append(parts, detail{keywords.SubexpNames()[group], said})
 		}
+		end = at[0]
 	}
-	keep(len(text))
-	return head, parts
+	return strings.Trim(text[:end], " ,"), parts
 }
 
 var macro = regexp.MustCompile(`\{([a-z]+)\}`)
@@ -218,15 +210,18 @@ type wish struct {
 	weight  string // amount; "" for count
 	period  string // "this_quarter"; "" for none
 	days    int
-	over    *float64 // amount strictly above
-	least   *float64 // amount at least
-	under   *float64 // amount strictly below
+	bounds  []bound // of the amount
 	top     int
 	status  string // open, won, lost, closed; "" for any
 	mine    bool
 	closing bool // the period is that of the close date
 	stage   string
 	owner   string
+}
+
+type bound struct {
+	op  string
+	sum float64
 }
 
 // slot is one thing that can be said anywhere in such a question.
@@ -252,9 +247,9 @@ var slots = []slot{
 	{"top", phrase(`(?:top|largest|biggest|highest|most valuable) ` + number), func(w *wish, s []string) bool { w.top = count(s[1]); return 0 < w.top && w.top <= listed }},
 	{"top", phrase(number + ` (?:largest|biggest|highest|most valuable)`), func(w *wish, s []string) bool { w.top = count(s[1]); return 0 < w.top && w.top <= listed }},
 	{"top", phrase(`(?:largest|biggest|highest[- ]value|most valuable)`), func(w *wish, _ []string) bool { w.top = 10; return true }},
-	{"over", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth |valued )?(?:over|above|more than|greater than|larger than|bigger than|exceeding)|>) ?` + sums), func(w *wish, s []string) bool { return set(&w.over, s[1]) }},
-	{"least", regexp.MustCompile(`(?i)(?:\b(?:worth |of )?at least|>=) ?` + sums), func(w *wish, s []string) bool { return set(&w.least, s[1]) }},
-	{"under", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth )?(?:under|below|less than|smaller than)|<) ?` + sums), func(w *wish, s []string) bool { return set(&w.under, s[1]) }},
+	{"over", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth |valued )?(?:over|above|more than|greater than|larger than|bigger than|exceeding)|>) ?` + sums), func(w *wish, s []string) bool { return w.bound(">", s[1]) }},
+	{"least", regexp.MustCompile(`(?i)(?:\b(?:worth |of )?at least|>=) ?` + sums), func(w *wish, s []string) bool { return w.bound(">=", s[1]) }},
+	{"under", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth )?(?:under|below|less than|smaller than)|<) ?` + sums), func(w *wish, s []string) bool { return w.bound("<", s[1]) }},
 	{"weight", phrase(`(?:weighted )?by (?:amount|value|revenue|dollars)|(?:value|amount|dollar)[- ](?:weighted|based)|in dollars`), func(w *wish, _ []string) bool { w.weight = "amount"; return true }},
 	{"weight", phrase(`by (?:count|number)|count[- ]based|by number of deals`), func(w *wish, _ []string) bool { w.weight = "count"; return true }},
 	{"group", phrase(`(?:(?:split|broken down|grouped|group) )?(?:by|per|for each|for every|of each|across) (?:the )?` + people), setGroup},
@@ -347,10 +342,10 @@ func setPeriod(w *wish, s []string) bool {
 
 func setStatus(w *wish, s []string) bool { w.status = meant(s[1]); return true }
 
-func set(to **float64, text string) bool {
-	v, ok := amount(text)
+func (w *wish) bound(op, text string) bool {
+	sum, ok := amount(text)
 	if ok {
-		*to = &v
+		w.bounds = append(w.bounds, bound{op, sum})
 	}
 	return ok
 }
