@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/config"
+	"github.com/stewardhq/steward/internal/egress"
+	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/retention"
+)
+
+// maxReply is the largest answer that is read, in bytes.
+const maxReply = 64 << 20
+
+// client talks to a server's API as one member. The demo and the commands use the same one.
+type client struct {
+	url   string // without a slash at its end
+	token string
+	http  *http.Client
+}
+
+// dial makes a client of what flags and environment say. Nothing is sent yet.
+func dial(c config.Client) (*client, error) {
+	if c.Token == "" {
+		return nil, steward.Errorf(steward.Unauthenticated,
+			"you are not signed in; set STEWARD_TOKEN to the token that `steward init`, `member add` or `token issue` printed")
+	}
+	base := strings.TrimRight(c.URL, "/")
+	destination, err := egress.ParseDestination(base)
+	if err != nil {
+		return nil, steward.Errorf(steward.Invalid, "STEWARD_URL can't be used: %s", steward.Message(err)).Because(err)
+	}
+	destination.Private = true // whoever runs a command names the server on purpose
+	return &client{url: base, token: c.Token, http: new(egress.Egress).Client("", destination)}, nil
+}
+
+// send makes one request. Whoever gets the response closes it.
+func (c *client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(raw)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, c.url+path, content)
+	if err != nil {
+		return nil, steward.Errorf(steward.Invalid, "STEWARD_URL can't be used; write it like http://127.0.0.1:7878").Because(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := c.http.Do(request)
+	switch {
+	case err == nil:
+		return response, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case steward.KindOf(err) == steward.Denied || steward.KindOf(err) == steward.Invalid:
+		return nil, steward.Errorf(steward.Invalid, "STEWARD_URL can't be used: %s", steward.Message(err)).Because(err)
+	}
+	return nil, steward.Errorf(steward.Unavailable,
+		"no Steward answers at %s; start one with `steward serve`, or set STEWARD_URL to where yours is", c.url).Because(err)
+}
+
+// strange is for answers that no Steward gives.
+func (c *client) strange(err error) error {
+	return steward.Errorf(steward.Upstream, "what answers at %s is no Steward server; check STEWARD_URL", c.url).Because(err)
+}
+
+// call makes a request and decodes its answer into T; raw is the answer as it came. A run's answer is one whatever the
+// status says.
+func call[T any](ctx context.Context, c *client, method, path string, body any) (answer T, raw []byte, err error) {
+	response, err := c.send(ctx, method, path, body)
+	if err != nil {
+		return answer, nil, err
+	}
+	defer response.Body.Close()
+	if raw, err = io.ReadAll(io.LimitReader(response.Body, maxReply)); err != nil {
+		if ctx.Err() != nil {
+			return answer, nil, ctx.Err()
+		}
+		return answer, nil, steward.Errorf(steward.Upstream, "the server's answer broke off; try again").Because(err)
+	}
+	var run struct {
+		Run steward.RunID `json:"run"`
+	}
+	if response.StatusCode >= http.StatusBadRequest && (json.Unmarshal(raw, &run) != nil || run.Run == "") {
+		return answer, nil, c.problem(raw)
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return answer, nil, c.strange(err)
+	}
+	return answer, raw, nil
+}
+
+// problem reads an error as the API writes it.
+func (c *client) problem(raw []byte) error {
+	var body struct {
+		Error *api.Problem `json:"error"`
+	}
+	if err := json.Unmarshal(raw, &body); err != nil || body.Error == nil || body.Error.Message == "" {
+		return c.strange(err)
+	}
+	return steward.Errorf(kindNamed(body.Error.Kind), "%s", body.Error.Message)
+}
+
+// kindNamed reads a kind's name on the wire; Internal for names that a newer server may have.
+func kindNamed(name string) steward.Kind {
+	for _, k := range steward.Kinds() {
+		if k.String() == name {
+			return k
+		}
+	}
+	return steward.Internal
+}
+
+func (c *client) ask(ctx context.Context, question string, conversation steward.ConversationID) (api.Answer, []byte, error) {
+	return call[api.Answer](ctx, c, http.MethodPost, "/api/v1/ask", map[string]string{"question": question, "conversation": string(conversation)})
+}
+
+func (c *client) approve(ctx context.Context, id steward.ProposalID, yes bool) (api.Answer, []byte, error) {
+	decision := "deny"
+	if yes {
+		decision = "approve"
+	}
+	return call[api.Answer](ctx, c, http.MethodPost, "/api/v1/approvals/"+url.PathEscape(string(id)), map[string]string{"decision": decision})
+}
+
+// approvals is what waits and may be seen by this member.
+type approvals struct {
+	Approvals []api.Approval `json:"approvals"`
+}
+
+func (c *client) approvals(ctx context.Context) (approvals, []byte, error) {
+	return call[approvals](ctx, c, http.MethodGet, "/api/v1/approvals", nil)
+}
+
+func (c *client) run(ctx context.Context, id steward.RunID, purpose string) (api.Answer, []byte, error) {
+	return call[api.Answer](ctx, c, http.MethodGet, "/api/v1/runs/"+url.PathEscape(string(id))+query("purpose", purpose), nil)
+}
+
+func (c *client) dialogue(ctx context.Context, id steward.RunID, purpose string) (api.Dialogue, []byte, error) {
+	return call[api.Dialogue](ctx, c, http.MethodGet, "/api/v1/runs/"+url.PathEscape(string(id))+"/dialogue"+query("purpose", purpose), nil)
+}
+
+func (c *client) addMember(ctx context.Context, email string, role steward.Role) (api.Member, []byte, error) {
+	return call[api.Member](ctx, c, http.MethodPost, "/api/v1/members", map[string]string{"email": email, "role": string(role)})
+}
+
+// connection asks to link a member's account; an empty member is oneself.
+type connection struct {
+	System      string `json:"system"`
+	InstanceURL string `json:"instance_url"`
+	AccessToken string `json:"access_token"`
+	Member      string `json:"member,omitempty"`
+}
+
+func (c *client) connect(ctx context.Context, to connection) (api.Connection, []byte, error) {
+	return call[api.Connection](ctx, c, http.MethodPost, "/api/v1/connections", to)
+}
+
+func (c *client) erase(ctx context.Context, person string, dryRun bool) (retention.Erasure, []byte, error) {
+	return call[retention.Erasure](ctx, c, http.MethodPost, "/api/v1/erasures", map[string]any{"person": person, "dry_run": dryRun})
+}
+
+func (c *client) checkpoint(ctx context.Context) (ledger.Checkpoint, []byte, error) {
+	return call[ledger.Checkpoint](ctx, c, http.MethodPost, "/api/v1/checkpoint", nil)
+}
+
+// log reads entries and calls each with every one and the line it came in.
+func (c *client) log(ctx context.Context, run steward.RunID, purpose string, each func(api.Entry, []byte) error) error {
+	response, err := c.send(ctx, http.MethodGet, "/api/v1/log"+query("run", string(run), "purpose", purpose), nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		// Where reading failed on the way, the last line is an error.
+		var failed struct {
+			Error api.Problem `json:"error"`
+		}
+		if response.StatusCode != http.StatusOK || json.Unmarshal(lines.Bytes(), &failed) == nil && failed.Error.Message != "" {
+			return c.problem(lines.Bytes())
+		}
+		var entry api.Entry
+		if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
+			return c.strange(err)
+		}
+		if err := each(entry, lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case lines.Err() != nil:
+		return steward.Errorf(steward.Upstream, "the server's answer broke off; try again").Because(lines.Err())
+	case response.StatusCode != http.StatusOK:
+		return c.strange(nil)
+	}
+	return nil
+}
+
+// query writes names and values, those that are empty left out.
+func query(pairs ...string) string {
+	q := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	if len(q) == 0 {
+		return ""
+	}
+	return "?" + q.Encode()
+}

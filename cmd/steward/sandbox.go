@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/stewardhq/steward/internal/config"
+	"github.com/stewardhq/steward/internal/sandbox"
+	"github.com/stewardhq/steward/internal/sandbox/org"
+)
+
+// sandboxVersion is the version of Salesforce's REST API that clients are told to use.
+const sandboxVersion = "62.0"
+
+// sandboxUser is somebody who can sign in at the sandbox.
+type sandboxUser struct {
+	Username    string `json:"username"`
+	Name        string `json:"name"`
+	Role        string `json:"role"` // admin, manager or representative
+	AccessToken string `json:"access_token"`
+}
+
+func runSandbox(ctx context.Context, in *invocation) error {
+	settings := config.Server{Listen: "127.0.0.1:7879"}
+	f := in.flags(in.asJSON, settings.ListenFlag, settings.TodayFlag)
+	data := f.String("data", "acme", "which `company`: acme, with three years of deals, or empty")
+	seed := seedFlag(f)
+	if err := in.parseNone(f); err != nil {
+		return err
+	}
+	if *data != "acme" && *data != "empty" {
+		return in.misused("--data is acme or empty")
+	}
+	if err := config.CheckListen(settings.Listen); err != nil {
+		return err
+	}
+	box, err := openSandbox(settings.Listen, *data, *seed, settings.Today.Clock(time.Now), in.logger())
+	if err != nil {
+		return err
+	}
+	if in.json {
+		err = in.printJSON(struct {
+			InstanceURL string        `json:"instance_url"`
+			APIVersion  string        `json:"api_version"`
+			Users       []sandboxUser `json:"users"`
+		}{box.url, sandboxVersion, box.users})
+	} else {
+		in.printSandbox(box)
+	}
+	if err != nil {
+		return err
+	}
+	return box.wait(ctx)
+}
+
+// sandboxServing is an invented company behind an address.
+type sandboxServing struct {
+	*serving
+	users []sandboxUser // administrators first, then managers, then representatives
+}
+
+// openSandbox makes a company and serves it.
+func openSandbox(address, data string, seed uint64, now func() time.Time, log *slog.Logger) (*sandboxServing, error) {
+	company := org.Acme
+	if data == "empty" {
+		company = org.Empty
+	}
+	server := sandbox.New(company(seed, now().UTC()))
+	server.Now = now
+	running, err := listen(address, server, log)
+	if err != nil {
+		return nil, err
+	}
+	box := &sandboxServing{serving: running}
+	for _, u := range server.Users() {
+		box.users = append(box.users, sandboxUser{Username: u.Username, Name: u.Name, Role: u.Role, AccessToken: u.AccessToken})
+	}
+	return box, nil
+}
+
+func (s stdio) printSandbox(box *sandboxServing) {
+	fmt.Fprintf(s.Out, "This is a sandbox: a Salesforce-compatible org of invented people and deals. Nothing in it is kept.\nIt is at %s\n\n", s.bold(box.url))
+	var rows [][]string
+	for _, u := range box.users {
+		rows = append(rows, []string{u.Role, u.Name, u.Username, u.AccessToken})
+	}
+	s.table(s.Out, []string{"Role", "Name", "Username", "Access token"}, rows)
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/config"
+)
+
+// How long a server waits for others.
+const (
+	drainTimeout  = 10 * time.Second // for requests under way, when it is told to stop
+	headerTimeout = 10 * time.Second // for a request's header
+	idleTimeout   = 2 * time.Minute  // for a client's next request
+)
+
+func runInit(ctx context.Context, in *invocation) error {
+	server := config.ForServer(in.env)
+	f := in.flags(in.asJSON, server.DataFlag, server.TodayFlag)
+	workspace := f.String("workspace", "", "the workspace's `name`: lower-case letters, digits and dashes")
+	admin := f.String("admin", "", "the e-mail `address` of its first administrator")
+	if err := in.parseNone(f); err != nil {
+		return err
+	}
+	if *workspace == "" || *admin == "" {
+		return in.misused("--workspace and --admin are needed")
+	}
+	h, err := openHouse(ctx, in.house(server, true, in.logger()))
+	if err != nil {
+		return err
+	}
+	ws, token, err := h.Init(ctx, *workspace, *admin)
+	if err = errors.Join(err, h.Close(ctx)); err != nil {
+		return err
+	}
+	if in.json {
+		return in.printJSON(map[string]any{"workspace": ws.ID, "name": ws.Name, "token": token})
+	}
+	fmt.Fprintf(in.Out, "The workspace %s is in %s, with %s as its administrator.\n", ws.Name, server.Data, line(*admin))
+	in.printToken(token, nil)
+	fmt.Fprintf(in.Out, "    %s\n\nKeep a copy of %s somewhere safe: without it nothing here can be read again.\n",
+		in.bold("steward serve --data "+server.Data), filepath.Join(server.Data, keeperDir))
+	return nil
+}
+
+// house is what a house is opened with on behalf of a command.
+func (in *invocation) house(c config.Server, create bool, log *slog.Logger) houseOptions {
+	return houseOptions{Data: c.Data, Create: create, Now: c.Today.Clock(time.Now), Rand: rand.Reader, Log: log}
+}
+
+func runServe(ctx context.Context, in *invocation) error {
+	server := config.ForServer(in.env)
+	if err := in.parseNone(in.flags(in.asJSON, server.DataFlag, server.ListenFlag, server.TodayFlag)); err != nil {
+		return err
+	}
+	if err := config.CheckListen(server.Listen); err != nil {
+		return err
+	}
+	log := in.logger()
+	h, err := openHouse(ctx, in.house(server, false, log))
+	if err != nil {
+		return err
+	}
+	running, err := listen(server.Listen, h.Handler(), log)
+	if err != nil {
+		return errors.Join(err, h.Close(ctx))
+	}
+	resumed := make(chan struct{})
+	go func() {
+		defer close(resumed)
+		if err := h.Resume(ctx); err != nil && ctx.Err() == nil {
+			log.Error("an interrupted run could not be carried on", "error", err)
+		}
+	}()
+	if in.json {
+		err = in.printJSON(map[string]string{"url": running.url})
+	} else {
+		fmt.Fprintf(in.Out, "Steward serves %s at %s\n", server.Data, in.bold(running.url))
+	}
+	if err == nil {
+		err = running.wait(ctx)
+	}
+	<-resumed // which ends with ctx, and uses the house
+	log.Info("stopping")
+	return errors.Join(err, h.Close(context.WithoutCancel(ctx)))
+}
+
+// serving is an HTTP server on an address of its own.
+type serving struct {
+	url    string
+	server *http.Server
+	failed chan error
+}
+
+// listen starts to serve; port 0 picks a free one.
+func listen(address string, handler http.Handler, log *slog.Logger) (*serving, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, steward.Errorf(steward.Unavailable, "%s can't be listened on; stop what uses it already, or choose another with --listen", address).Because(err)
+	}
+	s := &serving{
+		url: "http://" + l.Addr().String(), failed: make(chan error, 1),
+		server: &http.Server{
+			Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		},
+	}
+	go func() { s.failed <- s.server.Serve(l) }()
+	return s, nil
+}
+
+// wait serves until ctx ends, and then lets the requests under way come to their end.
+func (s *serving) wait(ctx context.Context) error {
+	select {
+	case err := <-s.failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	return s.stop(ctx)
+}
+
+// stop takes no more requests and waits for those under way.
+func (s *serving) stop(ctx context.Context) error {
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := s.server.Shutdown(ending); err != nil {
+		return errors.Join(s.server.Close(), steward.Errorf(steward.Unavailable,
+			"requests were still under way after %s and were cut off; the record says which calls have no known outcome", drainTimeout).Because(err))
+	}
+	return nil
+}
+
+// seedFlag chooses among invented companies.
+func seedFlag(f *flag.FlagSet) *uint64 {
+	return f.Uint64("seed", 1, "the `number` that the invented company is made from; the same number and day make the same one")
+}
