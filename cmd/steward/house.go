@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -108,7 +109,7 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 	h.first(func() error { h.egress.CloseIdle(); return nil })
 	door := &gateway.Gateway{
 		Policy: policies, Ledger: book, Privacy: vault,
-		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: o.Now}},
+		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: o.Now, Jitter: mathrand.Float64}},
 		Models:     map[string]llm.Model{llm.RulesProvider: rules.Model{}},
 		Providers:  llm.Local(),
 

@@ -101,8 +101,8 @@ type Connector interface {
 type Finder interface {
 	// PersonObjects are the objects whose records are people: "Contact", "User".
 	PersonObjects() []string
-	// FindPeople gives reads that find the people whose full name, e-mail address or phone number is one of the
-	// spans, letters' case aside. Their fields are those that a person is recognised by (name, first and last
+	// FindPeople gives reads that find the people whose full name, e-mail address, phone number or record id is
+	// one of the spans, letters' case aside. Their fields are those that a person is recognised by (name, first and last
 	// name, e-mail, phones). No spans, no reads.
 	FindPeople(spans []string) []Lookup
 	// ReadFields gives reads that fetch the fields named by the references; each record comes back with its

@@ -39,7 +39,7 @@ func (g *Gateway) Enter(ctx context.Context, caller identity.Caller, conversatio
 	if q.In, err = g.Conversation(ctx, caller, conversation); err != nil {
 		return q, err
 	}
-	if err := g.meet(ctx, caller, q, text); err != nil {
+	if err := g.meet(ctx, caller, q.Run, q.In, text); err != nil {
 		return q, err
 	}
 	q.text, err = q.In.Mask(ctx, text)
@@ -59,7 +59,7 @@ func (g *Gateway) Conversation(ctx context.Context, caller identity.Caller, id s
 }
 
 // meet looks up the people a text may name, and makes those known to the conversation.
-func (g *Gateway) meet(ctx context.Context, caller identity.Caller, q Question, text string) error {
+func (g *Gateway) meet(ctx context.Context, caller identity.Caller, run steward.RunID, in *privacy.Conversation, text string) error {
 	spans := privacy.Candidates(text)
 	folded := strings.ToLower(text)
 	for system, c := range g.Connectors {
@@ -69,7 +69,7 @@ func (g *Gateway) meet(ctx context.Context, caller identity.Caller, q Question, 
 			return err
 		}
 		for _, lookup := range c.Finder().FindPeople(spans) {
-			found, err := g.Do(ctx, caller, Call{Run: q.Run, In: q.In, Tool: lookup.Tool, real: lookup.Args})
+			found, err := g.Do(ctx, caller, Call{Run: run, In: in, Tool: lookup.Tool, real: lookup.Args})
 			if err != nil {
 				return fmt.Errorf("gateway: look up names: %w", err)
 			}
@@ -82,7 +82,7 @@ func (g *Gateway) meet(ctx context.Context, caller identity.Caller, q Question, 
 					}
 				}
 			}
-			if _, err := q.In.Fields(ctx, named); err != nil {
+			if _, err := in.Fields(ctx, named); err != nil {
 				return err
 			}
 		}

@@ -77,6 +77,18 @@ func (t *toolTarget) look(ctx context.Context) error {
 // inTokens writes a preview's changes for the inside. Before- and after-values are kept as long as the
 // ledger is, so that undo and audits work as long as the entry lives.
 func (t *toolTarget) inTokens(ctx context.Context, changes []connector.Change) ([]steward.Change, error) {
+	// A free text about to be kept may name people whom nobody has met yet in this conversation.
+	var texts []string
+	for _, c := range changes {
+		for _, v := range []any{c.Value, c.After} {
+			if text, ok := v.(string); ok && c.Sensitivity == steward.FreeText {
+				texts = append(texts, text)
+			}
+		}
+	}
+	if err := t.g.meet(ctx, t.caller, t.call.Run, t.call.In, strings.Join(texts, "\n")); err != nil {
+		return nil, err
+	}
 	out := make([]steward.Change, len(changes))
 	for i, c := range changes {
 		out[i] = steward.Change{Connection: c.Of.Connection, Object: c.Of.Object, ID: c.Of.ID, Field: c.Name}

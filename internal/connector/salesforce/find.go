@@ -31,7 +31,9 @@ func (finder) FindPeople(spans []string) []connector.Lookup {
 	by := map[string][]string{}
 	for _, s := range spans {
 		field := "Name"
-		if strings.Contains(s, "@") {
+		if isID(s) {
+			field = "Id" + s[:3] // tells the object
+		} else if strings.Contains(s, "@") {
 			field = "Email"
 		} else if digits := strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsDigit(r) }); len(strings.Join(digits, "")) >= 7 {
 			field = "Phone"
@@ -39,9 +41,9 @@ func (finder) FindPeople(spans []string) []connector.Lookup {
 		by[field] = append(by[field], s)
 	}
 	var lookups []connector.Lookup
-	for _, in := range [][2]string{{"Contact", "Name"}, {"Contact", "Email"}, {"Contact", "Phone"}, {"User", "Name"}, {"User", "Email"}} {
+	for _, in := range [][2]string{{"Contact", "Name"}, {"Contact", "Email"}, {"Contact", "Phone"}, {"User", "Name"}, {"User", "Email"}, {"Contact", "Id003"}, {"User", "Id005"}} {
 		for some := range slices.Chunk(by[in[1]], spansAtOnce) {
-			lookups = append(lookups, lookup(in[0], []string{"Name", "FirstName", "LastName", "Email", "Phone", "MobilePhone"}, in[1], some, 2000))
+			lookups = append(lookups, lookup(in[0], []string{"Name", "FirstName", "LastName", "Email", "Phone", "MobilePhone"}, strings.TrimRight(in[1], "0123456789"), some, 2000))
 		}
 	}
 	return lookups
