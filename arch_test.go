@@ -65,7 +65,6 @@ var libraries = map[string]string{
 	"golang.org/x/mod":                    "internal/ledger",
 	"modernc.org/sqlite":                  "internal/store",
 	"golang.org/x/term":                   "cmd/steward",
-	"golang.org/x/sys":                    "cmd/steward",
 }
 
 // The budgets. What makes a code base hard to read is less its size than how far one has to follow.
