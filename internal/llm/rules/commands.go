@@ -45,8 +45,8 @@ var commandRules = []commandRule{
 	{form(setting + ` (?:the |its )?(?P<attr>next[ -]?steps?) (?:of|for|on) {deal} (?:to|as|:|=) (?P<value>.+)`), setField},
 	{form(setting + ` (?:the |its )?` + attribute + ` (?:of|for|on) (?P<deal>.+) (?:to|as|=) (?P<value>.+?)`), setField},
 	{form(setting + ` {deal}['’]s ` + attribute + ` (?:to|as|=) (?P<value>.+)`), setField},
-	{form(`(?:mark|close|set|flag) {deal} (?:as )?(?:closed[ -])?(?P<value>won|lost)`), closeDeal},
-	{form(`(?:move|advance|progress|bring|push|put) (?P<deal>.+) (?:to|into)(?: the)?(?: stage)? (?P<value>.+?)(?: stage)?`), moveStage},
+	{form(`(?:mark|close|set|flag) {deal} (?:as )?(?:closed[ -])?(?P<value>won|lost)`), setField},
+	{form(`(?:move|advance|progress|bring|push|put) (?P<deal>.+) (?:to|into)(?: the)?(?: stage)? (?P<value>.+?)(?: stage)?`), setField},
 	{form(logging + ` (?:with|to|from) {person} ` + concerns + ` {deal}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
 	{form(logging + ` ` + concerns + ` (?P<deal>.+) (?:with|to|from) {person}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
 	{form(logging + ` (?:with|to|from) {person}(?: on (?P<date>\d{4}-\d\d-\d\d))?`), logActivity},
@@ -95,17 +95,6 @@ type write struct {
 	Values map[string]any `json:"values"`
 }
 
-// update is the command that sets one field of a deal.
-func update(deal, field string, value func(f found) any) command {
-	return command{
-		deal: deal, tool: "salesforce_update",
-		args: func(f found) any {
-			return write{opportunity, f.deal.text("id"), map[string]any{field: value(f)}}
-		},
-		tell: func(f found, r reply) string { return tellUpdated(f.deal, field, r) },
-	}
-}
-
 // valueOf reads what a field is to be set to, or says how it would have to be written.
 func valueOf(field, text string) (v any, refused string) {
 	switch field {
@@ -125,46 +114,33 @@ func valueOf(field, text string) (v any, refused string) {
 	return text, ""
 }
 
+// setField sets one field of a deal: its stage, where the order names none.
 func setField(m match) (command, bool) {
-	deal, text, field := m.name("deal"), unquote(strings.TrimSpace(m.raw("value"))), fieldOf(m.raw("attr"))
-	if deal == "" || text == "" {
-		return command{}, false
+	text, field := unquote(strings.TrimSpace(m.raw("value"))), fieldOf(cmp.Or(m.raw("attr"), "stage"))
+	c := command{deal: m.name("deal"), tool: "salesforce_update"}
+	var value any
+	switch field {
+	case "StageName":
+		c.stage = text
+	case "NextStep", "CloseDate", "Amount":
+		value, c.refused = valueOf(field, text)
+	default:
+		c.refused = fmt.Sprintf("I can't change the %s of a deal; I can set its next step, stage, close date and amount.", titleOf(field))
 	}
-	if field == "StageName" {
-		return stageOf(deal, text), true
+	c.args = func(f found) any {
+		if f.stage != "" {
+			return write{opportunity, f.deal.text("id"), map[string]any{field: f.stage}}
+		}
+		return write{opportunity, f.deal.text("id"), map[string]any{field: value}}
 	}
-	value, refused := valueOf(field, text)
-	if !slices.Contains([]string{"NextStep", "CloseDate", "Amount"}, field) {
-		refused = fmt.Sprintf("I can't change the %s of a deal; I can set its next step, stage, close date and amount.", strings.ToLower(m.raw("attr")))
-	}
-	c := update(deal, field, func(found) any { return value })
-	c.refused = refused
-	return c, true
-}
-
-func stageOf(deal, stage string) command {
-	c := update(deal, "StageName", func(f found) any { return f.stage })
-	c.stage = stage
-	return c
-}
-
-func moveStage(m match) (command, bool) {
-	deal, stage := m.name("deal"), unquote(m.raw("value"))
-	return stageOf(deal, stage), deal != "" && stage != ""
-}
-
-func closeDeal(m match) (command, bool) {
-	deal := m.name("deal")
-	return stageOf(deal, "Closed "+strings.ToUpper(m.raw("value")[:1])+strings.ToLower(m.raw("value")[1:])), deal != ""
+	c.tell = func(f found, r reply) string { return tellUpdated(f.deal, field, r) }
+	return c, c.deal != "" && text != ""
 }
 
 func logActivity(m match) (command, bool) {
-	kind := strings.ToLower(m.raw("type"))
-	switch {
-	case strings.HasSuffix(kind, "mail"):
+	kind := strings.TrimPrefix(strings.ToLower(m.raw("type")), "phone ")
+	if strings.HasSuffix(kind, "mail") {
 		kind = "email"
-	case strings.HasSuffix(kind, "call"):
-		kind = "call"
 	}
 	c := command{deal: m.name("deal"), person: m.name("person"), logs: true, tool: "salesforce_log_activity"}
 	date := m.raw("date")
@@ -307,7 +283,7 @@ func carryOut(commands []command) plan {
 			}
 			all[i] = found{deal: one(opportunity, c.deal), account: one(account, c.account), person: one(contact, c.person)}
 			if c.stage != "" {
-				r, ok := d.call("describe", "salesforce_describe", describe{opportunity})
+				r, ok := d.call("describe", "salesforce_describe", map[string]string{"object": opportunity})
 				ready = ready && ok
 				var problem string
 				if all[i].stage, problem = stageNamed(c.stage, stageNames(r)); ok && problem != "" {
@@ -329,7 +305,7 @@ func carryOut(commands []command) plan {
 			case r.fault != nil:
 				said = append(said, tellNotDone(c.tool, r.fault))
 			case r.Status != "" && r.Status != "done":
-				said = append(said, tellWaits(c.tool))
+				said = append(said, tellNotDone(c.tool, &fault{Kind: "needs_approval"}))
 			default:
 				said = append(said, c.tell(all[i], r))
 			}

@@ -91,13 +91,9 @@ func fields(m match) (plan, string) {
 		object = k
 	}
 	return func(d *dialogue) string {
-		r, _ := d.call("describe", "salesforce_describe", describe{object})
+		r, _ := d.call("describe", "salesforce_describe", map[string]string{"object": object})
 		return tellFields(object, r)
 	}, ""
-}
-
-type describe struct {
-	Object string `json:"object"`
 }
 
 // stages tells the stages that a deal can be in.
@@ -106,7 +102,7 @@ func stages(m match) (plan, string) {
 		return nil, left
 	}
 	return func(d *dialogue) string {
-		r, _ := d.call("describe", "salesforce_describe", describe{opportunity})
+		r, _ := d.call("describe", "salesforce_describe", map[string]string{"object": opportunity})
 		return tellStages(stageNames(r))
 	}, ""
 }
@@ -127,11 +123,7 @@ func owner(m match) (plan, string) {
 // aspect tells one field of a deal.
 func aspect(fixed string) func(m match) (plan, string) {
 	return func(m match) (plan, string) {
-		attr := fixed
-		if attr == "" {
-			attr = m.raw("attr")
-		}
-		name, field := m.name("name"), fieldOf(attr)
+		name, field := m.name("name"), fieldOf(cmp.Or(fixed, m.raw("attr")))
 		if name == "" {
 			return nil, ""
 		}
@@ -198,11 +190,11 @@ func named(m match) (plan, string) {
 	}
 	return func(d *dialogue) string {
 		return lookUp(d, objects, name, false, func(d *dialogue, object string, found record) string {
-			r, ok := d.call("get"+object, "salesforce_get", get{object, found.text("id")})
-			if !ok || len(r.Records) == 0 {
-				return ""
+			r, ok := d.call("get"+object, "salesforce_get", map[string]string{"object": object, "id": found.text("id")})
+			if ok && len(r.Records) == 1 {
+				return tellRecord(object, r.Records[0])
 			}
-			return tellRecord(object, r.Records[0])
+			return tellRow(d, object, found) // what was found of it is all there is to tell
 		})
 	}, ""
 }
@@ -214,11 +206,6 @@ var (
 
 // token matches a name that is one token of a person and nothing else.
 var token = regexp.MustCompile(`^<(?:PERSON|EMAIL|PHONE)_\w+>$`)
-
-type get struct {
-	Object string `json:"object"`
-	ID     string `json:"id"`
-}
 
 // listed is how many records a list asks for: the connector's default.
 const listed = 200

@@ -17,7 +17,7 @@ import (
 
 // NotUnderstood is the stop reason of a response to a question in which no rule found a meaning. Its
 // text says so and names the nearest examples; no tool is called.
-const NotUnderstood = "not_understood"
+const NotUnderstood = llm.NotUnderstood
 
 // maxTurns bounds the tool calls after one question. The longest plan takes four turns: look up by
 // name, look up by part of it, act, and one to spare.
@@ -123,7 +123,7 @@ var word = regexp.MustCompile(`[\pL\pN]+`)
 func words(text string) map[string]bool {
 	all := map[string]bool{}
 	for _, w := range word.FindAllString(strings.ToLower(text), -1) {
-		if !filler[w] {
+		if !slices.Contains(filler, w) {
 			all[strings.TrimSuffix(w, "s")] = true
 		}
 	}

@@ -138,11 +138,8 @@ func tellNotOne(object, name string, rows []record) string {
 	if len(rows) == 0 {
 		return tellNone([]string{object}, name)
 	}
-	several := grouped(float64(len(rows)))
-	if len(rows) == candidates {
-		several += " or more"
-	}
-	return fmt.Sprintf("I found %s %s that “%s” may mean; say which by its full name.\n\n%s", several, kinds[object].many, name, kinds[object].table(rows))
+	more := map[bool]string{true: " or more"}[len(rows) == candidates]
+	return fmt.Sprintf("I found %d%s %s that “%s” may mean; say which by its full name.\n\n%s", len(rows), more, kinds[object].many, name, kinds[object].table(rows))
 }
 
 func tellRow(_ *dialogue, object string, r record) string {
@@ -190,20 +187,23 @@ func tellAspect(deal record, field string, rows []record) string {
 // tellList tells records of an object, in a state ("open"), and which ("of Harborline Freight").
 func tellList(object, state, which string, r reply) string {
 	k := kinds[object]
-	one, many := strings.TrimSpace(state+" "+k.one), strings.TrimSpace(state+" "+k.many)
 	total := max(r.Total, len(r.Records))
+	which = strings.TrimSpace(which + " among the records you may see")
 	if total == 0 {
-		return fmt.Sprintf("I found no %s %s among the records you may see.", many, which)
+		return fmt.Sprintf("I found no %s %s.", strings.TrimSpace(state+" "+k.many), which)
 	}
-	return fmt.Sprintf("I found %s %s%s.\n\n%s", counted(total, one, many), which, part(r), k.table(r.Records))
-}
-
-// part says that a list is not all there is.
-func part(r reply) string {
-	if r.Total > len(r.Records) {
-		return fmt.Sprintf("; these are the first %s", grouped(float64(len(r.Records))))
+	lead := fmt.Sprintf("I found %s %s", counted(total, strings.TrimSpace(state+" "+k.one), strings.TrimSpace(state+" "+k.many)), which)
+	if total > len(r.Records) {
+		lead += fmt.Sprintf("; these are the first %s", grouped(float64(len(r.Records))))
+	} else if object == opportunity {
+		var sum float64
+		for _, row := range r.Records {
+			v, _ := row["Amount"].(float64)
+			sum += v
+		}
+		lead += ", together " + dollars(sum)
 	}
-	return ""
+	return lead + ".\n\n" + k.table(r.Records)
 }
 
 // which says in words what deals were asked for.
@@ -228,32 +228,16 @@ func (w wish) which(userKnown bool) string {
 }
 
 func tellDeals(w wish, userKnown bool, r reply) string {
-	total := max(r.Total, len(r.Records))
-	one, many := strings.TrimSpace(w.status+" deal"), strings.TrimSpace(w.status+" deals")
-	which := strings.TrimSpace(w.which(userKnown) + " among the records you may see")
 	unknown := ""
 	if w.mine && !userKnown {
 		unknown = "I was not told which Salesforce user you are, so these are not only yours; the owner stands beside each.\n\n"
 	}
-	if total == 0 {
-		return unknown + fmt.Sprintf("I found no %s %s.", many, which)
+	if w.top == 0 || len(r.Records) == 0 {
+		return unknown + tellList(opportunity, w.status, w.which(userKnown), r)
 	}
-	lead := fmt.Sprintf("I found %s %s", counted(total, one, many), which)
-	var sum float64
-	for _, row := range r.Records {
-		if v, ok := row["Amount"].(float64); ok {
-			sum += v
-		}
-	}
-	switch {
-	case w.top > 0:
-		lead = fmt.Sprintf("These are the %s largest %s %s by amount", grouped(float64(len(r.Records))), many, which)
-	case r.Total > len(r.Records):
-		lead += part(r)
-	default:
-		lead += ", together " + dollars(sum)
-	}
-	return unknown + lead + ".\n\n" + kinds[opportunity].table(r.Records)
+	return unknown + fmt.Sprintf("These are the %s largest of %s by amount %s.\n\n%s", grouped(float64(len(r.Records))),
+		counted(max(r.Total, len(r.Records)), strings.TrimSpace(w.status+" deal"), strings.TrimSpace(w.status+" deals")),
+		strings.TrimSpace(w.which(userKnown)+" among the records you may see"), kinds[opportunity].table(r.Records))
 }
 
 func tellActivities(name string, all []record) string {
@@ -442,11 +426,7 @@ func tellNotDone(tool string, f *fault) string {
 	case "denied":
 		return fmt.Sprintf("%s was not made, since it was denied: %s.", doing[tool], f)
 	case "needs_approval":
-		return tellWaits(tool)
+		return doing[tool] + " waits for approval; nothing was written yet."
 	}
 	return fmt.Sprintf("%s was not made: %s.", doing[tool], f)
-}
-
-func tellWaits(tool string) string {
-	return doing[tool] + " waits for approval; nothing was written yet."
 }

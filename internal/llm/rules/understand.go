@@ -197,7 +197,6 @@ func spell(pattern string) string {
 	pattern = strings.NewReplacer(
 		"@deals", `(?:deals?|opportunit(?:y|ies)|opps?)`,
 		"@deal", `(?:deal|opportunity|opp)`,
-		"@account", `(?:account|company|customer)`,
 		"@show", `(?:show|display|get|see|open|pull up|give me|fetch|list|describe|summari[sz]e|find)(?: me)?`,
 		"@the", `(?:(?:the|a|an|our|my|all|all the|any) )?`,
 	).Replace(pattern)
@@ -244,7 +243,7 @@ var slots = []slot{
 	}},
 	{"days", phrase(`(?:(?:for|in|since) )?at least ` + number + `[ -](days?|weeks?|months?)`), func(w *wish, s []string) bool { return setDays(w, s[1], s[2], false) }},
 	{"days", phrase(`(?:(?:for|in|since) )?(\d+) ?d`), func(w *wish, s []string) bool { return setDays(w, s[1], "d", false) }},
-	{"top", phrase(`(?:top|largest|biggest|highest|most valuable) ` + number), func(w *wish, s []string) bool { w.top = count(s[1]); return 0 < w.top && w.top <= listed }},
+	{"top", phrase(`(?:top|largest|biggest|highest|most valuable) ` + number + `(?: (?:largest|biggest|most valuable))?`), func(w *wish, s []string) bool { w.top = count(s[1]); return 0 < w.top && w.top <= listed }},
 	{"top", phrase(number + ` (?:largest|biggest|highest|most valuable)`), func(w *wish, s []string) bool { w.top = count(s[1]); return 0 < w.top && w.top <= listed }},
 	{"top", phrase(`(?:largest|biggest|highest[- ]value|most valuable)`), func(w *wish, _ []string) bool { w.top = 10; return true }},
 	{"over", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth |valued )?(?:over|above|more than|greater than|larger than|bigger than|exceeding)|>) ?` + sums), func(w *wish, s []string) bool { return w.bound(">", s[1]) }},
@@ -274,35 +273,27 @@ func phrase(pattern string) *regexp.Regexp {
 }
 
 // filler are the words that ask without saying what.
-var filler = setOf("what", "what's", "what’s", "whats", "is", "are", "was", "were", "our", "the", "a", "an", "show", "me", "us", "list", "give",
-	"tell", "get", "see", "of", "for", "in", "on", "with", "do", "does", "did", "have", "has", "had", "which", "that", "we", "and", "how", "much",
-	"many", "there", "all", "currently", "now", "look", "like", "about", "at", "their", "compare", "find", "i", "it", "to", "display", "every", "out", "been")
-
-func setOf(words ...string) map[string]bool {
-	m := map[string]bool{}
-	for _, w := range words {
-		m[w] = true
-	}
-	return m
-}
+var filler = strings.Fields("what what's what’s whats is are was were our the a an show me us list give tell get see of for in on with do does did have has had " +
+	"which that we and how much many there all currently now look like about at their compare find i it to display every out been")
 
 // wishes reads a question slot by slot. Every word has to be placed: in the topic, in a slot that
 // the topic takes, among its extra words, or as filler. What is not is handed back, since leaving it
 // out would answer another question.
 func wishes(text string, topic *regexp.Regexp, takes, extra string) (w wish, unplaced string) {
-	rest := topic.ReplaceAllString(text, " | ")
+	rest, open := topic.ReplaceAllString(text, " | "), strings.Fields(takes)
 	for _, s := range slots {
-		if !strings.Contains(" "+takes+" ", " "+s.name+" ") {
+		at := slices.Index(open, s.name)
+		m := s.pattern.FindStringSubmatch(rest)
+		if at < 0 || m == nil || !s.set(&w, m) {
 			continue
 		}
-		if m := s.pattern.FindStringSubmatch(rest); m != nil && s.set(&w, m) {
-			at := s.pattern.FindStringIndex(rest)
-			rest = rest[:at[0]] + " | " + rest[at[1]:]
-		}
+		open = slices.Delete(open, at, at+1) // what is said of it again stays unplaced
+		span := s.pattern.FindStringIndex(rest)
+		rest = rest[:span[0]] + " | " + rest[span[1]:]
 	}
 	var left []string
 	for _, word := range strings.FieldsFunc(rest, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("|,?!.:", r) }) {
-		if lower := strings.ToLower(word); !filler[lower] && !strings.Contains(" "+extra+" ", " "+lower+" ") {
+		if lower := strings.ToLower(word); !slices.Contains(filler, lower) && !strings.Contains(" "+extra+" ", " "+lower+" ") {
 			left = append(left, word)
 		}
 	}
