@@ -112,15 +112,15 @@ func unquote(s string) string {
 	return s
 }
 
-// proper says whether unquoted words look like a name: a token, or something with a capital or a
-// digit in front.
+// proper says whether unquoted words look like a name: a token, an e-mail address, or something with
+// a capital or a digit in front.
 func proper(raw string) bool {
 	raw = strings.TrimSpace(raw)
 	if raw == "" {
 		return false
 	}
 	first := []rune(raw)[0]
-	return unquote(raw) != raw || first == '<' || unicode.IsUpper(first) || unicode.IsDigit(first)
+	return unquote(raw) != raw || first == '<' || strings.Contains(raw, "@") || unicode.IsUpper(first) || unicode.IsDigit(first)
 }
 
 var (
