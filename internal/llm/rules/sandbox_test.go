@@ -58,7 +58,7 @@ func TestAgainstTheSandbox(t *testing.T) {
 		"last activities with " + someone:                        "“" + someone + "”", // taken for a deal, since it is no token
 		"What fields does Opportunity have?":                     "| NextStep |",
 		"What stages are there?":                                 "- Negotiation/Review",
-		"Which open deals do I own?":                             "deals",
+		"Which open deals do I own?":                             "that you own",
 		"Open deals closing this quarter":                        "this quarter",
 		"open deals in stage Negotiation over $20k":              "Negotiation/Review",
 		"Show me the 5 largest open deals":                       "the 5 largest of ",
