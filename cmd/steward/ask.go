@@ -265,12 +265,17 @@ func (s stdio) printDialogue(d api.Dialogue) {
 			case llm.Text:
 				fmt.Fprintf(s.Out, "%s %s\n", s.bold(m.Role+":"), plain(b.Text))
 			case llm.ToolUse:
-				fmt.Fprintf(s.Out, "%s %s %s\n", s.bold(m.Role+" calls"), line(b.Name), plain(string(b.Input)))
+				fmt.Fprintf(s.Out, "%s %s %s\n", s.bold(m.Role+" calls"), line(b.Name), angled(string(b.Input)))
 			case llm.ToolResult:
-				fmt.Fprintf(s.Out, "%s %s\n", s.bold("result:"), plain(b.Content))
+				fmt.Fprintf(s.Out, "%s %s\n", s.bold("result:"), angled(b.Content))
 			}
 		}
 	}
+}
+
+// angled shows JSON with its angle brackets as such, so that tokens can be recognised.
+func angled(text string) string {
+	return plain(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(text))
 }
 
 // stamp writes a time for people.

@@ -57,7 +57,10 @@ func (s stdio) printEntries(entries []api.Entry) {
 		if e.OnBehalfOf != "" && string(e.OnBehalfOf) != e.Caller {
 			who += " for " + string(e.OnBehalfOf)
 		}
-		what := strings.TrimSpace(e.System + " " + e.Tool)
+		what := e.Tool
+		if !strings.HasPrefix(what, e.System+"_") {
+			what = strings.TrimSpace(e.System + " " + e.Tool)
+		}
 		if e.Effect != "" {
 			what += " (" + string(e.Effect) + ")"
 		}

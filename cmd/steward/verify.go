@@ -119,7 +119,7 @@ func (s stdio) printVerified(r verified) {
 			fmt.Fprintf(s.Out, "  signed up to %d entries, root %s\n", ws.Checkpoint.Size, hex.EncodeToString(ws.Checkpoint.Root))
 		}
 		if ws.Unsigned > 0 {
-			fmt.Fprintf(s.Out, "  %s at the end has no signature yet\n", counted(int(ws.Unsigned), "entry", "entries"))
+			fmt.Fprintf(s.Out, "  %s at the end without a signature yet\n", counted(int(ws.Unsigned), "entry", "entries"))
 		}
 		for _, f := range r.Findings {
 			if f.Workspace == ws.Name {
