@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sort"
 	"strconv"
@@ -49,13 +50,16 @@ func OpenKeyring(ctx context.Context, dir string) (*DB, error) {
 
 // OpenReadOnly opens one of the databases beside a running server; nothing can be written.
 func OpenReadOnly(ctx context.Context, dir, file string) (*DB, error) {
+	if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+		return nil, steward.Errorf(steward.NotFound, "there is no %s in %s; name the folder that `steward init` made", file, dir).Because(err)
+	}
 	read, err := connect(filepath.Join(dir, file), "ro", 4)
 	if err != nil {
 		return nil, err
 	}
-	if err := read.PingContext(ctx); err != nil {
-		_ = read.Close()
-		return nil, steward.Errorf(steward.NotFound, "%s holds no %s that can be opened; name the folder that `steward init` made", dir, file).Because(err)
+	var tables int
+	if err := read.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
+		return nil, errors.Join(failure(fmt.Errorf("store: %s: %w", file, err)), read.Close())
 	}
 	return &DB{read: read}, nil
 }
