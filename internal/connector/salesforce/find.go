@@ -31,7 +31,7 @@ func (finder) FindPeople(spans []string) []connector.Lookup {
 	by := map[string][]string{}
 	for _, s := range spans {
 		field := "Name"
-		if isID(s) {
+		if isID(s) && (strings.HasPrefix(s, "003") || strings.HasPrefix(s, "005")) {
 			field = "Id" + s[:3] // tells the object
 		} else if strings.Contains(s, "@") {
 			field = "Email"
