@@ -28,7 +28,7 @@ func (w *world) pick(object string, want func(org.Row) bool) []string {
 }
 
 func TestWhere(t *testing.T) {
-	w := acme(t)
+	w := serve(t, lasting())
 	c := w.as(t, "admin")
 	accounts := map[string]org.Row{}
 	for _, r := range w.org.Rows["Account"] {
@@ -45,7 +45,9 @@ func TestWhere(t *testing.T) {
 		want  func(org.Row) bool
 	}{
 		{"StageName = 'closed won'", func(r org.Row) bool { return r["StageName"] == "Closed Won" }},
-		{"StageName != 'Closed Won' AND Amount >= 50000", func(r org.Row) bool { return r["StageName"] != "Closed Won" && r["Amount"] != nil && r.Number("Amount") >= 50000 }},
+		{"StageName != 'Closed Won' AND Amount >= 50000", func(r org.Row) bool {
+			return r["StageName"] != "Closed Won" && r["Amount"] != nil && r.Number("Amount") >= 50000
+		}},
 		{"Amount < 20000.5 OR Amount > 200000", func(r org.Row) bool {
 			return r["Amount"] != nil && (r.Number("Amount") < 20000.5 || r.Number("Amount") > 200000)
 		}},
@@ -109,7 +111,7 @@ func TestDateLiteralsFollowTheUsersZone(t *testing.T) {
 }
 
 func TestAggregates(t *testing.T) {
-	w := acme(t)
+	w := serve(t, lasting())
 	c := w.as(t, "manager")
 	name := map[string]string{}
 	for _, u := range w.org.Rows["User"] {
@@ -187,7 +189,7 @@ func TestAggregates(t *testing.T) {
 }
 
 func TestOrderAndBounds(t *testing.T) {
-	w := acme(t)
+	w := serve(t, lasting())
 	c := w.as(t, "admin")
 	for _, test := range []struct {
 		order              string
@@ -231,7 +233,7 @@ func TestOrderAndBounds(t *testing.T) {
 }
 
 func TestParentsAndChildren(t *testing.T) {
-	w := acme(t)
+	w := serve(t, lasting())
 	c := w.as(t, "admin")
 	deal := w.org.Rows["Opportunity"][42]
 	account := w.org.Find("Account", deal.Text("AccountId"))
@@ -288,7 +290,7 @@ func TestParentsAndChildren(t *testing.T) {
 }
 
 func TestRefusedQueries(t *testing.T) {
-	w := acme(t)
+	w := serve(t, lasting())
 	c := w.as(t, "representative")
 	for _, test := range []struct{ soql, code, says string }{
 		{"", "MALFORMED_QUERY", "SOQL"},
@@ -376,7 +378,7 @@ func FuzzQuery(f *testing.F) {
 }
 
 func BenchmarkGroupedQuery(b *testing.B) {
-	w := acme(b)
+	w := serve(b, lasting())
 	for _, role := range []string{"representative", "admin"} {
 		c := w.as(b, role)
 		w.server.Limit = math.MaxInt32

@@ -253,7 +253,7 @@ func TestRefusedWrites(t *testing.T) {
 }
 
 func TestGetFields(t *testing.T) {
-	w := acme(t)
+	w := serve(t, lasting())
 	c := w.as(t, "representative")
 	id := c.query("SELECT Id FROM Contact LIMIT 1")[0]["Id"].(string)
 	var row map[string]any

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,9 +32,14 @@ type world struct {
 	url    string
 }
 
-func acme(t testing.TB) *world {
+// acme serves a company of the test's own.
+func acme(t testing.TB) *world { return serve(t, org.Acme(7, today())) }
+
+// lasting is the company of tests that only read, since making one takes time.
+var lasting = sync.OnceValue(func() *org.Org { return org.Acme(7, today()) })
+
+func serve(t testing.TB, o *org.Org) *world {
 	t.Helper()
-	o := org.Acme(7, today())
 	s := sandbox.New(o)
 	s.Now = clock
 	h := httptest.NewServer(s)
@@ -172,7 +178,7 @@ func (w *world) mayRead(user, owner string) bool {
 }
 
 func TestSharing(t *testing.T) {
-	w := acme(t)
+	w := serve(t, lasting())
 	owner := map[string]string{} // of each record, by its own field or by its account's or deal's
 	about := map[string][]string{}
 	for object, rows := range w.org.Rows {
@@ -321,7 +327,7 @@ func TestManagerEditsWhatIsBelow(t *testing.T) {
 }
 
 func TestPaging(t *testing.T) {
-	w := acme(t)
+	w := serve(t, lasting())
 	admin, rep := w.as(t, "admin"), w.as(t, "representative")
 	total := len(w.org.Rows["Opportunity"])
 	for _, batch := range []struct {
@@ -374,7 +380,7 @@ func TestPaging(t *testing.T) {
 }
 
 func TestPathsAndVersions(t *testing.T) {
-	w := acme(t)
+	w := serve(t, lasting())
 	c := w.as(t, "representative")
 	anybody := &client{t: t, base: w.url}
 	if a := anybody.do("GET", "/", ""); a.status != 200 || !strings.Contains(string(a.body), "sandbox") {
@@ -457,7 +463,7 @@ func TestLimit(t *testing.T) {
 }
 
 func TestDescribe(t *testing.T) {
-	w := acme(t)
+	w := serve(t, lasting())
 	rep := w.as(t, "representative")
 	a := rep.do("GET", data+"/sobjects/Opportunity/describe", "")
 	var d struct {
