@@ -104,42 +104,52 @@ func insert(list []*entry, e *entry) []*entry {
 }
 
 // find gives the token for a value as it is spelled: a token of the very spelling, or else one whose
-// value is read from a system, which then stands for its system's spelling. familiar says that the value is
-// known under another spelling, whose token would restore something else than was written.
+// value is read from a system and differs in case and punctuation only; it then stands for the system's
+// spelling. familiar says that the value is known, if only under a spelling whose token would restore something else
+// than was written.
 func (d *dictionary) find(typ steward.TokenType, spelled string) (e *entry, familiar bool) {
-	same := d.same(typ, spelled)
-	return choose(same, spelled), len(same) > 0
-}
-
-// same gives the entries whose value is an e-mail or a number in another spelling, or in this one.
-func (d *dictionary) same(typ steward.TokenType, spelled string) []*entry {
-	var same []*entry
 	switch typ {
 	case steward.TokenEmail:
-		for _, e := range d.mails[strings.ToLower(spelled)] {
-			if strings.EqualFold(e.value, spelled) {
-				same = append(same, e)
-			}
-		}
+		same := d.mails[strings.ToLower(spelled)]
+		return choose(same, spelled), slices.ContainsFunc(same, func(e *entry) bool { return strings.EqualFold(e.value, spelled) })
 	case steward.TokenPhone:
-		key := recognise.PhoneKey(spelled)
-		for _, e := range d.numbers[key] {
-			if recognise.PhoneKey(e.value) == key && recognise.SamePhone(e.value, spelled) {
-				same = append(same, e)
-			}
+		same := d.numbers[recognise.PhoneKey(spelled)]
+		return choose(same, spelled), slices.ContainsFunc(same, func(e *entry) bool { return recognise.SamePhone(e.value, spelled) })
+	}
+	return nil, false
+}
+
+// equal says that a value and a spelling differ in case and punctuation only.
+func (e *entry) equal(spelled string) bool {
+	switch e.row.Type {
+	case steward.TokenEmail:
+		return strings.EqualFold(e.value, spelled)
+	case steward.TokenPhone:
+		// With its country or without, a number is spelled differently: what stands before it in the text matters.
+		return recognise.Dialled(e.value) == recognise.Dialled(spelled)
+	}
+	return slices.Equal(words(e.value), words(spelled))
+}
+
+// typed gives the kept values that a record's value proves to be.
+func (d *dictionary) typed(typ steward.TokenType, value string) []*entry {
+	var all []*entry
+	for _, e := range slices.Concat(d.mails[strings.ToLower(value)], d.numbers[recognise.PhoneKey(value)]) {
+		if e.row.Type == typ && e.row.Kind == Value && e.equal(value) {
+			all = append(all, e)
 		}
 	}
-	return same
+	return all
 }
 
 func choose(same []*entry, spelled string) *entry {
 	for _, e := range same {
-		if e.known && e.value == spelled {
+		if e.value == spelled {
 			return e
 		}
 	}
 	for _, e := range same {
-		if e.known && e.reference() {
+		if e.reference() && e.equal(spelled) {
 			return e
 		}
 	}

@@ -39,10 +39,11 @@ func (c *Conversation) Fields(ctx context.Context, fields []steward.Field) (out 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer func() {
-		if failClosed(&err); err != nil {
+		if err != nil {
 			out = nil
 		}
 	}()
+	defer failClosed(&err)
 	out = make([]any, len(fields))
 	var hidden, open []int
 	for i, f := range fields {
@@ -194,13 +195,7 @@ func (c *Conversation) typed(f steward.Field) []*entry {
 	if !rereadable(f) {
 		return nil
 	}
-	var all []*entry
-	for _, e := range c.known.same(shownAs(f), show(f.Value)) {
-		if e.row.Kind == Value && e.known {
-			all = append(all, e)
-		}
-	}
-	return all
+	return c.known.typed(shownAs(f), show(f.Value))
 }
 
 // show writes a value as people read it. Fields has refused all forms but these.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -61,7 +60,8 @@ func (c *Conversation) FillJSON(ctx context.Context, raw json.RawMessage, see Vi
 type filler struct {
 	c      *Conversation
 	see    Viewer
-	wanted []steward.Ref          // collected while values is nil
+	wanted []steward.Ref          // collected while values is nil, each once
+	asked  map[steward.Ref]bool   // what is in wanted
 	values map[steward.Ref]string // what the viewer read
 	size   int
 }
@@ -69,7 +69,7 @@ type filler struct {
 // filling finds which references a text needs, through the kept texts in it, and reads them as the
 // viewer. The conversation is not locked meanwhile, since the viewer may use it.
 func (c *Conversation) filling(ctx context.Context, text string, see Viewer) (*filler, error) {
-	r := &filler{c: c, see: see}
+	r := &filler{c: c, see: see, asked: map[steward.Ref]bool{}}
 	if _, err := c.locked(func() (string, error) { return r.fill(ctx, text, 0) }); err != nil {
 		return nil, err
 	}
@@ -121,7 +121,8 @@ func (r *filler) value(ctx context.Context, t token, depth int) (string, bool, e
 	}
 	if e.reference() {
 		if r.values == nil {
-			if !slices.Contains(r.wanted, e.ref) {
+			if !r.asked[e.ref] {
+				r.asked[e.ref] = true
 				r.wanted = append(r.wanted, e.ref)
 			}
 			return "", false, nil

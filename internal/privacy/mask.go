@@ -127,10 +127,11 @@ func (c *Conversation) locked(f func() (string, error)) (out string, err error) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer func() {
-		if failClosed(&err); err != nil {
+		if err != nil {
 			out = ""
 		}
 	}()
+	defer failClosed(&err)
 	return f()
 }
 

@@ -231,7 +231,7 @@ func (c *Conversation) link(ctx context.Context, typed []*entry, ref steward.Ref
 }
 
 // failClosed turns a panic into an error, so that a fault of a recogniser lets nothing pass. A panic's
-// own words may quote the text, so only the runtime's are kept for the log.
+// own words may quote the text, so only the runtime's are kept for the log. It must itself be deferred.
 func failClosed(err *error) {
 	p := recover()
 	if p == nil {

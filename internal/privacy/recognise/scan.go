@@ -291,12 +291,22 @@ func PhoneKey(text string) string {
 	return d[max(0, len(d)-10):]
 }
 
-// SamePhone compares two numbers that share a key: with a country on both, they must agree wholly.
+// SamePhone compares two numbers: with a country on both, they must agree wholly.
 func SamePhone(a, b string) bool {
 	if abroad(a) && abroad(b) {
 		return strings.TrimLeft(Digits(a), "0") == strings.TrimLeft(Digits(b), "0")
 	}
-	return true
+	return PhoneKey(a) == PhoneKey(b)
+}
+
+// Dialled is a number without what is only written between its digits.
+func Dialled(number string) string {
+	return strings.Map(func(r rune) rune {
+		if IsNumeral(r) || r == '+' {
+			return r
+		}
+		return -1
+	}, number)
 }
 
 func abroad(number string) bool {
