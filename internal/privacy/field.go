@@ -90,7 +90,7 @@ func (c *Conversation) Fields(ctx context.Context, fields []steward.Field) (out 
 
 func (c *Conversation) holdsUnknownAddress(s string) bool {
 	for _, m := range recognise.Emails(s) {
-		if _, familiar := c.known.find(m.Type, s[m.Start:m.End]); !familiar {
+		if _, familiar := c.known.find(steward.TokenType(m.Type), s[m.Start:m.End]); !familiar {
 			return true
 		}
 	}

@@ -303,7 +303,7 @@ func scan(text string, p piece) []span {
 	body := text[p.start:p.end]
 	var found []span
 	for _, s := range append(recognise.Emails(body), recognise.Phones(body)...) {
-		found = append(found, span{start: p.start + s.Start, end: p.start + s.End, typ: s.Type, sure: s.Sure})
+		found = append(found, span{start: p.start + s.Start, end: p.start + s.End, typ: steward.TokenType(s.Type), sure: s.Sure})
 	}
 	return found
 }

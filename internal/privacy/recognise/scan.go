@@ -7,14 +7,22 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+)
 
-	"github.com/stewardhq/steward"
+// Kind is what a span looks like. The words are those that tokens are named by.
+type Kind string
+
+// The kinds.
+const (
+	Email  Kind = "EMAIL"
+	Phone  Kind = "PHONE"
+	Secret Kind = "SECRET"
 )
 
 // Span is a piece of a text, in bytes, and what it looks like.
 type Span struct {
 	Start, End int
-	Type       steward.TokenType
+	Type       Kind
 	Sure       bool // by its look alone; else it is one only if it is known to be
 }
 
@@ -29,7 +37,7 @@ func Emails(text string) []Span {
 		at += from
 		start, end := mailLocal(text, from, at), mailDomain(text, at+1)
 		if start < at && end > 0 {
-			found = append(found, Span{start, end, steward.TokenEmail, true})
+			found = append(found, Span{start, end, Email, true})
 			from = end
 			continue
 		}
@@ -108,7 +116,7 @@ func judge(text string, found []Span, run digitRun) ([]Span, int) {
 	case run.digits > maxPhone:
 		return found, run.end - 1
 	}
-	return append(found, Span{run.start, run.end, steward.TokenPhone, run.dialled(text)}), run.end - 1
+	return append(found, Span{run.start, run.end, Phone, run.dialled(text)}), run.end - 1
 }
 
 // digitRun is digits with, between them, what may stand in a telephone number.

@@ -2,8 +2,6 @@ package recognise
 
 import (
 	"strings"
-
-	"github.com/stewardhq/steward"
 )
 
 // secretRule is a credential's own mark: how it begins, what it is made of, how long it is at least.
@@ -67,7 +65,7 @@ func Secrets(text string) []Span {
 		switch text[i] {
 		case '-':
 			if end := pem(text, i); end > 0 {
-				found = append(found, Span{i, end, steward.TokenSecret, true})
+				found = append(found, Span{i, end, Secret, true})
 				i = end - 1
 			}
 			continue
@@ -80,7 +78,7 @@ func Secrets(text string) []Span {
 		}
 		for _, rule := range rules {
 			if end := rule.match(text, i); end > 0 {
-				found = append(found, Span{i, end, steward.TokenSecret, true})
+				found = append(found, Span{i, end, Secret, true})
 				i = end - 1
 				break
 			}
