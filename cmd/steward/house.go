@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -109,7 +109,7 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 	h.first(func() error { h.egress.CloseIdle(); return nil })
 	door := &gateway.Gateway{
 		Policy: policies, Ledger: book, Privacy: vault,
-		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: o.Now, Jitter: mathrand.Float64}},
+		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: o.Now, Jitter: jitter(o.Rand)}},
 		Models:     map[string]llm.Model{llm.RulesProvider: rules.Model{}},
 		Providers:  llm.Local(),
 
@@ -125,6 +125,15 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 		Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Log: o.Log,
 	}
 	return h, nil
+}
+
+// jitter spreads retries: a number in [0,1) at each call.
+func jitter(random io.Reader) func() float64 {
+	return func() float64 {
+		var b [4]byte
+		_, _ = io.ReadFull(random, b[:]) // without randomness the pauses are the same for all, which still works
+		return float64(binary.BigEndian.Uint32(b[:])) / (1 << 32)
+	}
 }
 
 // The folders inside the data folder: the root key in one of its own, apart from every database, and
