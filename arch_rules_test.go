@@ -122,7 +122,7 @@ func (t tree) strayImports() (wrong []string) {
 
 func mayKnow(folder, imported string) bool {
 	for library, owner := range libraries {
-		if (imported == library || strings.HasPrefix(imported, library+"/")) && folder == owner {
+		if (imported == library || strings.HasPrefix(imported, library+"/")) && within(folder, owner) {
 			return true
 		}
 	}
@@ -194,18 +194,19 @@ func (t tree) tooLong() (wrong []string) {
 func (t tree) uncommented() (wrong []string) {
 	for folder, s := range t.rooms {
 		var comments []string
+		begin := "Package "
 		for _, file := range s.files {
+			if file.Name.Name == "main" {
+				begin = "Command "
+			}
 			if file.Doc != nil {
 				comments = append(comments, file.Doc.Text())
 			}
 		}
-		name := path.Base(folder)
-		begin := "Package " + name + " "
 		if folder == "." {
-			begin = "Package steward "
-		}
-		if strings.HasPrefix(folder, "cmd/") {
-			begin = "Command " + name + " "
+			begin += path.Base(module) + " "
+		} else {
+			begin += path.Base(folder) + " "
 		}
 		if len(comments) != 1 || !strings.HasPrefix(comments[0], begin) {
 			wrong = append(wrong, fmt.Sprintf("%s needs one package comment that starts %q; it has %d comments", folder, begin, len(comments)))
