@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/stewardhq/steward/internal/sandbox/org"
@@ -198,19 +199,10 @@ func (v *view) describe(ob *org.Object) *Description {
 			continue
 		}
 		for _, f := range child.Fields {
-			if f.ChildRelationshipName != "" && pointsAt(&f, ob.Name) && v.field(child, f.Name) != nil {
+			if f.ChildRelationshipName != "" && slices.Contains(f.ReferenceTo, ob.Name) && v.field(child, f.Name) != nil {
 				d.Child = append(d.Child, Child{child.Name, f.Name, f.ChildRelationshipName})
 			}
 		}
 	}
 	return d
-}
-
-func pointsAt(f *org.Field, object string) bool {
-	for _, to := range f.ReferenceTo {
-		if to == object {
-			return true
-		}
-	}
-	return false
 }

@@ -95,24 +95,19 @@ func (q *plan) match(c *soql.Comparison, name string, kind org.FieldType) (func(
 	if kind == org.Boolean && c.Op != soql.Equal && c.Op != soql.NotEqual {
 		return nil, q.src.at(c.Pos, "INVALID_FIELD", "operator %s can not be used with boolean field '%s'", c.Op, name)
 	}
-	var holds func(int) bool
 	switch c.Op {
-	case soql.Equal:
-		holds = func(d int) bool { return d == 0 }
 	case soql.NotEqual:
 		return func(v any) bool { return v == nil || against(v) != 0 }, nil
 	case soql.Less:
-		holds = func(d int) bool { return d < 0 }
+		return func(v any) bool { return v != nil && against(v) < 0 }, nil
 	case soql.LessOrEqual:
-		holds = func(d int) bool { return d <= 0 }
+		return func(v any) bool { return v != nil && against(v) <= 0 }, nil
 	case soql.Greater:
-		holds = func(d int) bool { return d > 0 }
+		return func(v any) bool { return v != nil && against(v) > 0 }, nil
 	case soql.GreaterOrEqual:
-		holds = func(d int) bool { return d >= 0 }
-	default:
-		return nil, q.src.unsupported(c.Pos, "the operator "+string(c.Op))
+		return func(v any) bool { return v != nil && against(v) >= 0 }, nil
 	}
-	return func(v any) bool { return v != nil && holds(against(v)) }, nil
+	return func(v any) bool { return v != nil && against(v) == 0 }, nil
 }
 
 // matchList tests for membership. Points go into a set; date literals, which are ranges, are tried in turn.
@@ -177,22 +172,17 @@ func (q *plan) against(lit *soql.Literal, name string, kind org.FieldType) (func
 			if !ok {
 				return nil, q.src.at(lit.Pos, "INVALID_QUERY_FILTER_OPERATOR", "invalid ID field: %s", value)
 			}
-			return func(v any) int { return cmp.Compare(v.(string), id) }, nil
+			return func(v any) int { return compare(v, id) }, nil
 		case isText(kind):
 			return func(v any) int { return compare(v, value) }, nil
 		}
 	case float64:
 		if isNumber(kind) {
-			return func(v any) int { return cmp.Compare(v.(float64), value) }, nil
+			return func(v any) int { return compare(v, value) }, nil
 		}
 	case bool:
 		if kind == org.Boolean {
-			return func(v any) int {
-				if v == value {
-					return 0
-				}
-				return 1
-			}, nil
+			return func(v any) int { return compare(v, value) }, nil
 		}
 	case soql.Date:
 		if kind == org.Date {

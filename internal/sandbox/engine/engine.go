@@ -5,6 +5,7 @@ package engine
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -70,24 +71,20 @@ func refKey(object, field, id string) string { return object + "." + field + "="
 func (e *Engine) index(ob *org.Object, row org.Row) {
 	e.byID[row.Text("Id")] = place{ob, row}
 	for i := range ob.Fields {
-		e.point(ob, &ob.Fields[i], row)
+		if key := pointer(ob, &ob.Fields[i], row); key != "" {
+			e.refs[key] = append(e.refs[key], row)
+		}
 	}
 }
 
-// point adds a record to those that its reference points at.
-func (e *Engine) point(ob *org.Object, f *org.Field, row org.Row) {
-	if id := row.Text(f.Name); f.Type == org.Reference && id != "" {
-		key := refKey(ob.Name, f.Name, id)
-		e.refs[key] = append(e.refs[key], row)
+// pointer is the key of what a field points at, "" for nothing.
+func pointer(ob *org.Object, f *org.Field, row org.Row) string {
+	if f.Type == org.Reference {
+		if id := row.Text(f.Name); id != "" {
+			return refKey(ob.Name, f.Name, id)
+		}
 	}
-}
-
-// unpoint takes it out again.
-func (e *Engine) unpoint(ob *org.Object, f *org.Field, row org.Row) {
-	if id := row.Text(f.Name); f.Type == org.Reference && id != "" {
-		key := refKey(ob.Name, f.Name, id)
-		e.refs[key] = without(e.refs[key], row.Text("Id"))
-	}
+	return ""
 }
 
 func without(rows []org.Row, id string) []org.Row {
@@ -158,11 +155,7 @@ func (e *Engine) SignedIn(token string) string {
 func (e *Engine) Profile(user string) org.Row {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	own := org.Row{}
-	for k, v := range e.byID[user].row {
-		own[k] = v
-	}
-	return own
+	return maps.Clone(e.byID[user].row)
 }
 
 // Administers says whether a user may modify all data.

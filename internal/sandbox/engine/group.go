@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,20 +47,12 @@ type total struct {
 }
 
 func isAggregate(c *soql.Call) bool {
-	switch c.Name {
-	case "COUNT", "COUNT_DISTINCT", "SUM", "AVG", "MIN", "MAX":
-		return true
-	}
-	return false
+	return slices.Contains([]string{"COUNT", "COUNT_DISTINCT", "SUM", "AVG", "MIN", "MAX"}, c.Name)
 }
 
 func aggregates(s soql.Selection) bool {
-	col, ok := s.(*soql.Column)
-	if !ok {
-		return false
-	}
-	call, ok := col.Expr.(*soql.Call)
-	return ok && isAggregate(call)
+	call := selected(s)
+	return call != nil && isAggregate(call)
 }
 
 // group compiles keys, aggregates, HAVING and ORDER BY.

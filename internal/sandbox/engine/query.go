@@ -114,7 +114,7 @@ func (v *view) compile(src source, q *soql.Query, ob *org.Object, inner bool) (*
 			return nil, err
 		}
 	}
-	if call, ok := onlyCall(q); ok && call.Name == "COUNT" && len(call.Args) == 0 && len(q.GroupBy) == 0 {
+	if call := selected(q.Select[0]); call != nil && call.Name == "COUNT" && len(call.Args) == 0 && len(q.Select) == 1 && len(q.GroupBy) == 0 {
 		if len(q.OrderBy) > 0 || q.Having != nil {
 			return nil, src.at(call.Pos, "MALFORMED_QUERY", "COUNT() takes neither ORDER BY nor HAVING")
 		}
@@ -164,17 +164,13 @@ func (p *plan) refuseUnsupported() *Error {
 	return nil
 }
 
-// onlyCall gives the function that is the whole SELECT list.
-func onlyCall(q *soql.Query) (*soql.Call, bool) {
-	if len(q.Select) != 1 {
-		return nil, false
+// selected gives the function that a member of the SELECT list calls, nil where it is none.
+func selected(s soql.Selection) *soql.Call {
+	if col, ok := s.(*soql.Column); ok {
+		call, _ := col.Expr.(*soql.Call)
+		return call
 	}
-	col, ok := q.Select[0].(*soql.Column)
-	if !ok {
-		return nil, false
-	}
-	call, ok := col.Expr.(*soql.Call)
-	return call, ok
+	return nil
 }
 
 // operand resolves what stands on the left of a comparison in WHERE.
@@ -399,20 +395,18 @@ func sorted[T any](rows []T, order []ordering[T]) []T {
 }
 
 func (o ordering[T]) compare(a, b any) int {
-	if a == nil || b == nil {
-		first := -1
-		if o.nullsLast {
-			first = 1
-		}
-		switch {
-		case a == b:
-			return 0
-		case a == nil:
-			return first
-		}
-		return -first
+	first := -1 // where a null a stands
+	if o.nullsLast {
+		first = 1
 	}
-	if o.desc {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return first
+	case b == nil:
+		return -first
+	case o.desc:
 		return compare(b, a)
 	}
 	return compare(a, b)

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/stewardhq/steward/internal/sandbox/org"
@@ -170,11 +171,7 @@ func isNumber(t org.FieldType) bool {
 func isID(t org.FieldType) bool { return t == org.ID || t == org.Reference }
 
 func isText(t org.FieldType) bool {
-	switch t {
-	case org.String, org.TextArea, org.Email, org.Phone, org.URL, org.Picklist:
-		return true
-	}
-	return false
+	return slices.Contains([]org.FieldType{org.String, org.TextArea, org.Email, org.Phone, org.URL, org.Picklist}, t)
 }
 
 // Filterable says whether WHERE and ORDER BY take fields of this type.
@@ -182,11 +179,7 @@ func Filterable(t org.FieldType) bool { return t != org.TextArea }
 
 // Groupable says whether GROUP BY takes fields of this type.
 func Groupable(t org.FieldType) bool {
-	switch t {
-	case org.TextArea, org.Currency, org.Double, org.Percent, org.DateTime:
-		return false
-	}
-	return true
+	return !slices.Contains([]org.FieldType{org.TextArea, org.Currency, org.Double, org.Percent, org.DateTime}, t)
 }
 
 // Aggregatable says whether MIN and MAX take fields of this type.

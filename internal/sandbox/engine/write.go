@@ -35,7 +35,7 @@ func (e *Engine) Create(user, object string, values map[string]any) (string, err
 	if _, owned := row["OwnerId"]; owned {
 		row["OwnerId"] = user
 	}
-	if err := v.assign(ob, row, values, func(f *org.Field) bool { return f.Createable }); err != nil {
+	if _, err := v.assign(ob, row, values, func(f *org.Field) bool { return f.Createable }); err != nil {
 		return "", err
 	}
 	v.sign(row, true)
@@ -60,13 +60,14 @@ func (e *Engine) Update(user, object, id string, values map[string]any) error {
 		return err
 	}
 	next := maps.Clone(row)
-	if err := v.assign(ob, next, values, func(f *org.Field) bool { return f.Updateable }); err != nil {
+	given, err := v.assign(ob, next, values, func(f *org.Field) bool { return f.Updateable })
+	if err != nil {
 		return err
 	}
 	if ob.Name == "Opportunity" && next["StageName"] != row["StageName"] {
 		// What follows from the stage follows the new one, unless this very update says otherwise.
 		for _, name := range []string{"Probability", "ForecastCategoryName"} {
-			if !names(values, name) {
+			if _, own := given[name]; !own {
 				next[name] = nil
 			}
 		}
@@ -79,9 +80,13 @@ func (e *Engine) Update(user, object, id string, values map[string]any) error {
 	before := maps.Clone(row)
 	for i := range ob.Fields {
 		if f := &ob.Fields[i]; next[f.Name] != row[f.Name] {
-			v.unpoint(ob, f, row)
+			if key := pointer(ob, f, row); key != "" {
+				v.refs[key] = without(v.refs[key], row.Text("Id"))
+			}
 			row[f.Name] = next[f.Name]
-			v.point(ob, f, row)
+			if key := pointer(ob, f, row); key != "" {
+				v.refs[key] = append(v.refs[key], row)
+			}
 		}
 	}
 	v.follow(ob, row, before)
@@ -126,18 +131,9 @@ func (v *view) change(object, id string, allowed func(org.Access) bool) (*org.Ob
 	return ob, row, nil
 }
 
-// names says whether values give a field, whatever its case.
-func names(values map[string]any, field string) bool {
-	for name := range values {
-		if strings.EqualFold(name, field) {
-			return true
-		}
-	}
-	return false
-}
-
-// assign sets a row's fields from JSON values, or says what is wrong with them. The row is half-set then.
-func (v *view) assign(ob *org.Object, row org.Row, values map[string]any, open func(*org.Field) bool) error {
+// assign sets a row's fields from JSON values, and gives the values by the fields' own names; or it says what is
+// wrong with them. The row is half-set then.
+func (v *view) assign(ob *org.Object, row org.Row, values map[string]any, open func(*org.Field) bool) (map[string]any, error) {
 	given := map[string]any{}
 	var closed []string
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -147,19 +143,19 @@ func (v *view) assign(ob *org.Object, row org.Row, values map[string]any, open f
 		f := v.field(ob, name)
 		switch {
 		case f == nil:
-			return noSuchField(ob, name)
+			return nil, noSuchField(ob, name)
 		case !open(f) || !v.writable(ob, f):
 			closed = append(closed, f.Name)
 		}
 		if _, twice := given[f.Name]; twice {
-			return refuse(http.StatusBadRequest, "JSON_PARSER_ERROR", "Duplicate field: %s", f.Name)
+			return nil, refuse(http.StatusBadRequest, "JSON_PARSER_ERROR", "Duplicate field: %s", f.Name)
 		}
 		given[f.Name] = values[name]
 	}
 	if len(closed) > 0 {
 		err := refuse(http.StatusBadRequest, "INVALID_FIELD_FOR_INSERT_UPDATE", "Unable to create/update fields: %s. Please check the security settings of this field and verify that it is read/write for your profile or permission set.", strings.Join(closed, ", "))
 		err.Fields = closed
-		return err
+		return nil, err
 	}
 	for i := range ob.Fields { // in the schema's order, so that of several faults the same is told each time
 		f := &ob.Fields[i]
@@ -169,7 +165,7 @@ func (v *view) assign(ob *org.Object, row org.Row, values map[string]any, open f
 		}
 		set, err := v.accept(f, value)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		row[f.Name] = set
 	}
@@ -183,9 +179,9 @@ func (v *view) assign(ob *org.Object, row org.Row, values map[string]any, open f
 	if len(missing) > 0 {
 		err := refuse(http.StatusBadRequest, "REQUIRED_FIELD_MISSING", "Required fields are missing: [%s]", strings.Join(missing, ", "))
 		err.Fields = missing
-		return err
+		return nil, err
 	}
-	return nil
+	return given, nil
 }
 
 // accept turns a JSON value into what a row holds for the field.
@@ -263,7 +259,7 @@ func (v *view) acceptReference(f *org.Field, text string, bad func(code, format 
 		return nil, bad("MALFORMED_ID", "%s: id value of incorrect type: %s", f.Label, text)
 	}
 	to := v.org.ObjectOf(id)
-	if to == nil || !pointsAt(f, to.Name) {
+	if to == nil || !slices.Contains(f.ReferenceTo, to.Name) {
 		return nil, bad("FIELD_INTEGRITY_EXCEPTION", "%s: id value of incorrect type: %s", f.Label, text)
 	}
 	p, ok := v.byID[id]
@@ -313,7 +309,9 @@ func (e *Engine) remove(at place) {
 	delete(e.byID, id)
 	e.deleted[id] = true
 	for i := range at.object.Fields {
-		e.unpoint(at.object, &at.object.Fields[i], at.row)
+		if key := pointer(at.object, &at.object.Fields[i], at.row); key != "" {
+			e.refs[key] = without(e.refs[key], id)
+		}
 	}
 	for _, other := range e.org.Objects {
 		for _, f := range other.Fields {
