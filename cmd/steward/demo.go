@@ -2,42 +2,21 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/client"
+	"github.com/stewardhq/steward/cmd/steward/demo"
 	"github.com/stewardhq/steward/internal/config"
-	"github.com/stewardhq/steward/internal/egress"
+	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/store"
 )
-
-// demo is a server and an org in this process, and the people who use them over HTTP as anybody would.
-type demo struct {
-	stdio
-	data    string
-	server  *serving
-	box     *sandboxServing
-	admin   *client
-	manager colleague
-	rep     colleague
-	checks  int
-	broken  int
-}
-
-// colleague is somebody of the sandbox company who is a member of the workspace.
-type colleague struct {
-	*client
-	user sandboxUser
-}
 
 func runDemo(ctx context.Context, in *invocation) (err error) {
 	var settings config.Server
@@ -50,9 +29,9 @@ func runDemo(ctx context.Context, in *invocation) (err error) {
 		return err
 	}
 	if settings.Data == "" {
-		temporary, err := os.MkdirTemp("", "steward-demo-")
-		if err != nil {
-			return steward.Errorf(steward.Unavailable, "a temporary folder can't be made; name one with --data").Because(err)
+		temporary, failed := os.MkdirTemp("", "steward-demo-")
+		if failed != nil {
+			return steward.Errorf(steward.Unavailable, "a temporary folder can't be made; name one with --data").Because(failed)
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
 		settings.Data = filepath.Join(temporary, "data")
@@ -61,19 +40,16 @@ func runDemo(ctx context.Context, in *invocation) (err error) {
 	}
 
 	began := time.Now()
-	now := settings.Today.Clock(time.Now)
+	fmt.Fprintln(in.Out, in.Bold("Steward: an agent for your CRM that asks first, tells the model no more than it must, and writes down every step."))
+	fmt.Fprintln(in.Out, in.Dim("Everything here runs in this one process: a sandbox company with invented people, a server with SQLite, a model made of rules."))
 	log := slog.New(slog.NewTextHandler(in.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	d := &demo{stdio: in.stdio, data: settings.Data}
-	fmt.Fprintln(in.Out, in.bold("Steward: an agent for your CRM that asks first, tells the model no more than it must, and writes down every step."))
-	fmt.Fprintln(in.Out, in.dim("Everything here runs in this one process: a sandbox company with invented people, a server with SQLite, a model made of rules."))
-
-	p := in.begin("making a company")
-	d.box, err = openSandbox("127.0.0.1:0", "acme", *seed, now, log)
-	p.stop()
+	p := in.Begin("making a company")
+	box, err := openSandbox("127.0.0.1:0", "acme", *seed, settings.Today.Clock(time.Now), log)
+	p.Stop()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.box.stop(ctx)) }()
+	defer func() { err = errors.Join(err, box.stop(ctx)) }()
 	h, err := openHouse(ctx, in.house(settings, true, log))
 	if err != nil {
 		return err
@@ -83,119 +59,48 @@ func runDemo(ctx context.Context, in *invocation) (err error) {
 	if err != nil {
 		return err
 	}
-	if d.server, err = listen("127.0.0.1:0", h.Handler(), log); err != nil {
+	server, err := listen("127.0.0.1:0", h.Handler(), log)
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.server.stop(ctx)) }()
-	if err := d.join(ctx, token); err != nil {
+	defer func() { err = errors.Join(err, server.stop(ctx)) }()
+
+	story := demo.Story{
+		Terminal: in.Terminal, Data: settings.Data, Sandbox: box.url, SandboxVersion: sandboxVersion,
+		SignIn: func(token string) (*client.Client, error) {
+			return client.Dial(config.Client{URL: server.url, Token: token})
+		},
+		Verify: in.verifyDemo,
+	}
+	for _, u := range box.users {
+		story.Users = append(story.Users, demo.User(u))
+	}
+	rep, err := story.Tell(ctx, token)
+	if err != nil {
 		return err
 	}
-	if err := d.tell(ctx); err != nil {
-		return err
-	}
-	fmt.Fprintln(d.Out)
-	if d.broken > 0 {
-		return steward.Errorf(steward.Internal, "%d of %d checks of the demo did not hold", d.broken, d.checks)
-	}
-	fmt.Fprintf(d.Out, "%s in %.1f s.\n", d.green(fmt.Sprintf("✓ All five steps and their %d checks held", d.checks)), time.Since(began).Seconds())
+	fmt.Fprintf(in.Out, "%s in %.1f s.\n", in.Green("✓ All five steps held"), time.Since(began).Seconds())
 	if *once {
 		return nil
 	}
-	fmt.Fprintf(d.Out, "\nThe server goes on at %s until you press Ctrl-C. In another terminal, as %s (sales representative):\n\n"+
+	fmt.Fprintf(in.Out, "\nThe server goes on at %s until you press Ctrl-C. In another terminal, as the sales representative:\n\n"+
 		"    export STEWARD_URL=%s STEWARD_TOKEN=%s\n    steward ask \"Show the pipeline by stage\"\n\nor as the administrator:\n\n    export STEWARD_URL=%s STEWARD_TOKEN=%s\n    steward log\n",
-		d.bold(d.server.url), d.rep.user.Name, d.server.url, d.rep.token, d.server.url, d.admin.token)
+		in.Bold(server.url), server.url, rep, server.url, token)
 	select {
-	case err := <-d.server.failed:
+	case err := <-server.failed:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 		return nil
 	}
 }
 
-// join makes three of the company's people members, each with their own account at the CRM.
-func (d *demo) join(ctx context.Context, adminToken string) (err error) {
-	as := func(token string) (*client, error) { return dial(config.Client{URL: d.server.url, Token: token}) }
-	if d.admin, err = as(adminToken); err != nil {
-		return err
+// verifyDemo is `steward verify` for the story.
+func (in *invocation) verifyDemo(ctx context.Context, data string) (entries uint64, findings []ledger.Finding, err error) {
+	p := in.Begin("verifying")
+	defer p.Stop()
+	report, err := verifyData(ctx, data, "", p)
+	for _, f := range report.Findings {
+		findings = append(findings, ledger.Finding{Seq: f.Seq, What: f.What})
 	}
-	for _, user := range d.box.users {
-		var place *colleague
-		switch {
-		case user.Role == "manager" && d.manager.client == nil:
-			place = &d.manager
-		case user.Role == "representative" && d.rep.client == nil:
-			place = &d.rep
-		case user.Role == "admin":
-			if _, _, err := d.admin.connect(ctx, connection{System: "salesforce", InstanceURL: d.box.url, AccessToken: user.AccessToken}); err != nil {
-				return err
-			}
-			continue
-		default:
-			continue
-		}
-		role := steward.Plain
-		if user.Role == "manager" {
-			role = steward.Manager
-		}
-		member, _, err := d.admin.addMember(ctx, user.Username, role)
-		if err != nil {
-			return err
-		}
-		place.user = user
-		if place.client, err = as(member.Token); err != nil {
-			return err
-		}
-		to := connection{System: "salesforce", InstanceURL: d.box.url, AccessToken: user.AccessToken, Member: user.Username}
-		if _, _, err := d.admin.connect(ctx, to); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// soql asks the CRM itself, as one of its users and past Steward, to compare with. Each row is a map of
-// fields, those of parents in maps of their own.
-func (d *demo) soql(ctx context.Context, as sandboxUser, query string) ([]map[string]any, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.box.url+"/services/data/v"+sandboxVersion+"/query?q="+url.QueryEscape(query), nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Authorization", "Bearer "+as.AccessToken)
-	http := new(egress.Egress).Client("", egress.Destination{URL: d.box.url, Private: true})
-	response, err := http.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(response.Body, maxReply))
-	if err != nil {
-		return nil, err
-	}
-	var result struct {
-		Records []map[string]any `json:"records"`
-	}
-	if err := json.Unmarshal(raw, &result); err != nil {
-		return nil, steward.Errorf(steward.Upstream, "the sandbox answered a query with status %d", response.StatusCode).Because(err)
-	}
-	return result.Records, nil
-}
-
-// step begins a part of the story.
-func (d *demo) step(n int, title string) {
-	fmt.Fprintf(d.Out, "\n%s\n", d.bold(fmt.Sprintf("%d. %s", n, title)))
-}
-
-// say tells a line of it.
-func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.Out, format+"\n", args...) }
-
-// check tells whether something that was promised is so, and counts it.
-func (d *demo) check(held bool, format string, args ...any) {
-	d.checks++
-	text := fmt.Sprintf(format, args...)
-	if held {
-		d.say("%s", d.green("✓ "+text))
-		return
-	}
-	d.broken++
-	d.say("%s", d.red("✗ not so: "+text))
+	return report.Entries, findings, err
 }

@@ -9,12 +9,14 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"github.com/stewardhq/steward/cmd/steward/terminal"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, stdio{
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, terminal.Terminal{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		InTerminal: isTerminal(os.Stdin), OutTerminal: isTerminal(os.Stdout), ErrTerminal: isTerminal(os.Stderr),
 	}))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/client"
+	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/config"
 )
 
@@ -79,8 +80,8 @@ func (q quiet) Error() string { return q.kind.String() }
 var errHelped = errors.New("help was shown")
 
 // run does what the arguments say and returns the exit status. Tests run it as main does.
-func run(ctx context.Context, args []string, env func(string) string, std stdio) int {
-	std.color = std.OutTerminal && env("NO_COLOR") == "" && env("TERM") != "dumb"
+func run(ctx context.Context, args []string, env func(string) string, std terminal.Terminal) int {
+	std.Color = std.OutTerminal && env("NO_COLOR") == "" && env("TERM") != "dumb"
 	err := dispatch(ctx, args, env, std)
 	var told quiet
 	switch {
@@ -89,15 +90,15 @@ func run(ctx context.Context, args []string, env func(string) string, std stdio)
 	case errors.As(err, &told):
 		return exits[told.kind]
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		std.complain("interrupted")
+		std.Complain("interrupted")
 		return 1
 	}
-	std.complain(steward.Message(err))
+	std.Complain(steward.Message(err))
 	return exits[steward.KindOf(err)]
 }
 
 // dispatch finds the command that the arguments begin with.
-func dispatch(ctx context.Context, args []string, env func(string) string, std stdio) error {
+func dispatch(ctx context.Context, args []string, env func(string) string, std terminal.Terminal) error {
 	switch {
 	case len(args) == 0:
 		printCommands(std, std.Err)
@@ -111,7 +112,7 @@ func dispatch(ctx context.Context, args []string, env func(string) string, std s
 	for _, c := range commands() {
 		words := strings.Fields(c.name)
 		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
-			in := &invocation{stdio: std, env: env, command: c, args: args[len(words):], client: config.ForClient(env)}
+			in := &invocation{Terminal: std, env: env, command: c, args: args[len(words):], signIn: config.ForClient(env)}
 			err := c.run(ctx, in)
 			if c.operator && errors.Unwrap(err) != nil && ctx.Err() == nil {
 				in.logger().Error("command failed", "command", c.name, "error", err)
@@ -130,11 +131,11 @@ func dispatch(ctx context.Context, args []string, env func(string) string, std s
 
 // invocation is one command as it was called.
 type invocation struct {
-	stdio
+	terminal.Terminal
 	env     func(string) string
 	command command
-	args    []string // behind the command's name
-	client  config.Client
+	args    []string      // behind the command's name
+	signIn  config.Client // where, and as whom
 	json    bool
 }
 
@@ -226,7 +227,7 @@ func flagTrouble(err error) string {
 
 // explain prints the help of one command.
 func (in *invocation) explain(f *flag.FlagSet) {
-	fmt.Fprintf(in.Out, "%s: %s\n\n    steward %s\n", in.bold("steward "+in.command.name), in.command.summary, strings.TrimSpace(in.command.name+" "+in.command.usage))
+	fmt.Fprintf(in.Out, "%s: %s\n\n    steward %s\n", in.Bold("steward "+in.command.name), in.command.summary, strings.TrimSpace(in.command.name+" "+in.command.usage))
 	var rows [][]string
 	f.VisitAll(func(fl *flag.Flag) {
 		value, usage := flag.UnquoteUsage(fl)
@@ -237,7 +238,7 @@ func (in *invocation) explain(f *flag.FlagSet) {
 	})
 	if len(rows) > 0 {
 		fmt.Fprintln(in.Out)
-		in.columns(in.Out, rows)
+		in.Columns(in.Out, rows)
 	}
 }
 
@@ -247,20 +248,20 @@ func runHelp(ctx context.Context, in *invocation) error {
 		return err
 	}
 	if len(words) == 0 || slices.Equal(words, []string{"help"}) {
-		printCommands(in.stdio, in.Out)
+		printCommands(in.Terminal, in.Out)
 		return nil
 	}
-	return dispatch(ctx, append(words, "--help"), in.env, in.stdio)
+	return dispatch(ctx, append(words, "--help"), in.env, in.Terminal)
 }
 
 // printCommands lists them all, and what scripts need to know.
-func printCommands(std stdio, out io.Writer) {
+func printCommands(std terminal.Terminal, out io.Writer) {
 	fmt.Fprintf(out, "Steward answers questions about your CRM and acts in it, with your own permissions, on the record.\n\nCommands:\n")
 	var rows [][]string
 	for _, c := range commands() {
 		rows = append(rows, []string{"  steward " + c.name, c.summary})
 	}
-	std.columns(out, rows)
+	std.Columns(out, rows)
 	fmt.Fprint(out, "\n`steward help COMMAND` explains one. Clients read STEWARD_URL and STEWARD_TOKEN.\n"+
 		"Exit status: 0 answered, 1 failed, 2 wrong use, 3 waits for approval, 4 denied, 5 not signed in.\n")
 }
@@ -274,18 +275,14 @@ func runVersion(_ context.Context, in *invocation) error {
 		version = info.Main.Version
 	}
 	if in.json {
-		return in.printJSON(map[string]string{"version": version})
+		return in.JSON(map[string]string{"version": version})
 	}
 	fmt.Fprintln(in.Out, "steward", version)
 	return nil
 }
 
 // logger is the operator's log.
-func (s stdio) logger() *slog.Logger { return slog.New(slog.NewTextHandler(s.Err, nil)) }
+func (in *invocation) logger() *slog.Logger { return slog.New(slog.NewTextHandler(in.Err, nil)) }
 
-// printJSON prints one value on one line.
-func (s stdio) printJSON(v any) error {
-	e := json.NewEncoder(s.Out)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
+// dial makes a client of what flags and environment say.
+func (in *invocation) dial() (*client.Client, error) { return client.Dial(in.signIn) }

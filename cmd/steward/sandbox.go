@@ -41,7 +41,7 @@ func runSandbox(ctx context.Context, in *invocation) error {
 		return err
 	}
 	if in.json {
-		err = in.printJSON(struct {
+		err = in.JSON(struct {
 			InstanceURL string        `json:"instance_url"`
 			APIVersion  string        `json:"api_version"`
 			Users       []sandboxUser `json:"users"`
@@ -80,11 +80,11 @@ func openSandbox(address, data string, seed uint64, now func() time.Time, log *s
 	return box, nil
 }
 
-func (s stdio) printSandbox(box *sandboxServing) {
-	fmt.Fprintf(s.Out, "This is a sandbox: a Salesforce-compatible org of invented people and deals. Nothing in it is kept.\nIt is at %s\n\n", s.bold(box.url))
+func (in *invocation) printSandbox(box *sandboxServing) {
+	fmt.Fprintf(in.Out, "This is a sandbox: a Salesforce-compatible org of invented people and deals. Nothing in it is kept.\nIt is at %s\n\n", in.Bold(box.url))
 	var rows [][]string
 	for _, u := range box.users {
 		rows = append(rows, []string{u.Role, u.Name, u.Username, u.AccessToken})
 	}
-	s.table(s.Out, []string{"Role", "Name", "Username", "Access token"}, rows)
+	in.Table(in.Out, []string{"Role", "Name", "Username", "Access token"}, rows)
 }

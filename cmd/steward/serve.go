@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/config"
 )
 
@@ -43,12 +44,12 @@ func runInit(ctx context.Context, in *invocation) error {
 		return err
 	}
 	if in.json {
-		return in.printJSON(map[string]any{"workspace": ws.ID, "name": ws.Name, "token": token})
+		return in.JSON(map[string]any{"workspace": ws.ID, "name": ws.Name, "token": token})
 	}
-	fmt.Fprintf(in.Out, "The workspace %s is in %s, with %s as its administrator.\n", ws.Name, server.Data, line(*admin))
+	fmt.Fprintf(in.Out, "The workspace %s is in %s, with %s as its administrator.\n", ws.Name, server.Data, terminal.Line(*admin))
 	in.printToken(token, nil)
 	fmt.Fprintf(in.Out, "    %s\n\nKeep a copy of %s somewhere safe: without it nothing here can be read again.\n",
-		in.bold("steward serve --data "+server.Data), filepath.Join(server.Data, keeperDir))
+		in.Bold("steward serve --data "+server.Data), filepath.Join(server.Data, keeperDir))
 	return nil
 }
 
@@ -82,9 +83,9 @@ func runServe(ctx context.Context, in *invocation) error {
 		}
 	}()
 	if in.json {
-		err = in.printJSON(map[string]string{"url": running.url})
+		err = in.JSON(map[string]string{"url": running.url})
 	} else {
-		fmt.Fprintf(in.Out, "Steward serves %s at %s\n", server.Data, in.bold(running.url))
+		fmt.Fprintf(in.Out, "Steward serves %s at %s\n", server.Data, in.Bold(running.url))
 	}
 	if err == nil {
 		err = running.wait(ctx)

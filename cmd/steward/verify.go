@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
@@ -45,14 +46,14 @@ func runVerify(ctx context.Context, in *invocation) error {
 	if err := in.parseNone(f); err != nil {
 		return err
 	}
-	p := in.begin("verifying")
+	p := in.Begin("verifying")
 	report, err := verifyData(ctx, server.Data, *only, p)
-	p.stop()
+	p.Stop()
 	if err != nil {
 		return err
 	}
 	if in.json {
-		err = in.printJSON(report)
+		err = in.JSON(report)
 	} else {
 		in.printVerified(report)
 	}
@@ -64,7 +65,7 @@ func runVerify(ctx context.Context, in *invocation) error {
 
 // verifyData reads the ledgers of a data folder and holds them against themselves. It writes nothing,
 // and a server may be running on the folder.
-func verifyData(ctx context.Context, dir, only string, p *progress) (_ verified, err error) {
+func verifyData(ctx context.Context, dir, only string, p *terminal.Progress) (_ verified, err error) {
 	report := verified{Findings: []finding{}, Workspaces: []verifiedWorkspace{}}
 	data, err := store.OpenReadOnly(ctx, dir, store.DataFile)
 	if err != nil {
@@ -92,7 +93,7 @@ func verifyData(ctx context.Context, dir, only string, p *progress) (_ verified,
 	}
 	for _, ws := range all {
 		found, err := ledger.Verify(ctx, ledger.Source{Store: store.Ledger{DB: data}, Sealer: sealer}, ws.ID, func(done, total uint64) {
-			p.say("verifying %s: %d of %d entries", ws.Name, done, total)
+			p.Say("verifying %s: %d of %d entries", ws.Name, done, total)
 		})
 		if err != nil {
 			return report, err
@@ -108,26 +109,26 @@ func verifyData(ctx context.Context, dir, only string, p *progress) (_ verified,
 	return report, nil
 }
 
-func (s stdio) printVerified(r verified) {
+func (in *invocation) printVerified(r verified) {
 	for _, ws := range r.Workspaces {
-		verdict := s.green("nothing was changed")
+		verdict := in.Green("nothing was changed")
 		if ws.Findings > 0 {
-			verdict = s.red(counted(ws.Findings, "finding", "findings"))
+			verdict = in.Red(terminal.Counted(ws.Findings, "finding", "findings"))
 		}
-		fmt.Fprintf(s.Out, "%s: %s, %s\n", s.bold(ws.Name), counted(int(ws.Entries), "entry", "entries"), verdict)
+		fmt.Fprintf(in.Out, "%s: %s, %s\n", in.Bold(ws.Name), terminal.Counted(int(ws.Entries), "entry", "entries"), verdict)
 		if ws.Checkpoint != nil {
-			fmt.Fprintf(s.Out, "  signed up to %d entries, root %s\n", ws.Checkpoint.Size, hex.EncodeToString(ws.Checkpoint.Root))
+			fmt.Fprintf(in.Out, "  signed up to %d entries, root %s\n", ws.Checkpoint.Size, hex.EncodeToString(ws.Checkpoint.Root))
 		}
 		if ws.Unsigned > 0 {
-			fmt.Fprintf(s.Out, "  %s at the end without a signature yet\n", counted(int(ws.Unsigned), "entry", "entries"))
+			fmt.Fprintf(in.Out, "  %s at the end without a signature yet\n", terminal.Counted(int(ws.Unsigned), "entry", "entries"))
 		}
 		for _, f := range r.Findings {
 			if f.Workspace == ws.Name {
-				fmt.Fprintln(s.Out, "  "+s.red("✗ "+line(f.What)))
+				fmt.Fprintln(in.Out, "  "+in.Red("✗ "+terminal.Line(f.What)))
 			}
 		}
 	}
 	if len(r.Workspaces) == 0 {
-		fmt.Fprintln(s.Out, "There is no workspace in this folder yet.")
+		fmt.Fprintln(in.Out, "There is no workspace in this folder yet.")
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/client"
+	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/agent"
 	"github.com/stewardhq/steward/internal/api"
 	"github.com/stewardhq/steward/internal/ledger"
@@ -20,44 +22,26 @@ import (
 	"github.com/stewardhq/steward/internal/store"
 )
 
-// tell is the story. Whatever it shows was asked through the API, as the commands do.
-func (d *demo) tell(ctx context.Context) error {
-	if err := d.numbers(ctx); err != nil {
-		return err
-	}
-	if err := d.stalled(ctx); err != nil {
-		return err
-	}
-	c, err := d.change(ctx)
-	if err != nil {
-		return err
-	}
-	if err := d.record(ctx, c); err != nil {
-		return err
-	}
-	return d.forget(ctx, c)
-}
-
 // asked asks as somebody and shows the answer with a few of the records that it rests on.
-func (d *demo) asked(ctx context.Context, c colleague, question string, records int) (api.Answer, error) {
-	d.say("\n%s asks: %s\n", d.bold(c.user.Name+", "+c.user.Role+","), question)
-	p := d.begin("looking for an answer")
-	a, _, err := c.ask(ctx, question, "")
-	p.stop()
+func (d *teller) asked(ctx context.Context, c colleague, question string, records int) (api.Answer, error) {
+	d.say("%s asks: %s\n", d.Bold(c.Name+", "+c.Role+","), question)
+	p := d.Begin("looking for an answer")
+	a, _, err := c.Ask(ctx, question, "")
+	p.Stop()
 	if err != nil {
 		return a, err
 	}
 	if a.Answer != "" {
-		d.markdown(d.Out, a.Answer)
+		d.Markdown(d.Out, a.Answer)
 		d.say("")
 	}
 	if records > 0 {
-		d.printRecords(a, records)
+		d.Records(a, records)
 	}
-	return a, ended(a, nil)
+	return a, client.Failed(a)
 }
 
-func (d *demo) numbers(ctx context.Context) error {
+func (d *teller) numbers(ctx context.Context) error {
 	d.step(1, "The same question, to each the numbers that they may see")
 	const question = "What is our win rate this quarter by owner?"
 	rep, err := d.asked(ctx, d.rep, question, 0)
@@ -69,7 +53,7 @@ func (d *demo) numbers(ctx context.Context) error {
 		return err
 	}
 	d.check(counts(rep) > 0 && counts(manager) > 0, "both see numbers: %s rests on %d closed deals, %s on %d",
-		d.rep.user.Name, counts(rep), d.manager.user.Name, counts(manager))
+		d.rep.Name, counts(rep), d.manager.Name, counts(manager))
 	ofRep, err := json.Marshal(rep.Results)
 	if err != nil {
 		return err
@@ -100,7 +84,7 @@ func counts(a api.Answer) int {
 	return int(n)
 }
 
-func (d *demo) stalled(ctx context.Context) error {
+func (d *teller) stalled(ctx context.Context) error {
 	d.step(2, "Deals that nobody has touched, each with its link")
 	a, err := d.asked(ctx, d.manager, "Which open deals over $50k have had no activity for 30 days?", 10)
 	if err != nil {
@@ -108,11 +92,11 @@ func (d *demo) stalled(ctx context.Context) error {
 	}
 	linked := 0
 	for _, r := range a.Records {
-		if strings.HasPrefix(r.URL, d.box.url+"/") && strings.Contains(r.URL, r.ID) {
+		if strings.HasPrefix(r.URL, d.Sandbox+"/") && strings.Contains(r.URL, r.ID) {
 			linked++
 		}
 	}
-	d.check(linked > 0 && linked == len(a.Records), "%s, each with a link that the server made", counted(linked, "deal", "deals"))
+	d.check(linked > 0 && linked == len(a.Records), "%s, each with a link that the server made", terminal.Counted(linked, "deal", "deals"))
 	d.check(len(a.Results) == 1 && a.Results[0].Value != nil && int(*a.Results[0].Value) == a.RecordsTotal, "the number told is the number of deals listed")
 	return nil
 }
@@ -126,7 +110,7 @@ type changed struct {
 	token   string // that stands for it
 }
 
-func (d *demo) change(ctx context.Context) (changed, error) {
+func (d *teller) change(ctx context.Context) (changed, error) {
 	d.step(3, "A change: the model never learns the name, and nothing is written before a person says so")
 	c, dealName, err := d.choose(ctx)
 	if err != nil {
@@ -134,21 +118,21 @@ func (d *demo) change(ctx context.Context) (changed, error) {
 	}
 	wanted := nextStep(c.name)
 	a, err := d.asked(ctx, d.rep, fmt.Sprintf("Set the next step of %s to '%s' and log a call with %s", dealName, wanted, c.name), 0)
-	if told := (quiet{}); err != nil && !errors.As(err, &told) {
+	if err != nil {
 		return c, err
 	}
 	c.run = a.Run
-	dialogue, raw, err := d.rep.dialogue(ctx, a.Run, "")
+	dialogue, raw, err := d.rep.Dialogue(ctx, a.Run, "")
 	if err != nil {
 		return c, err
 	}
 	d.say("What the model was told, before any record had been read, and what it asked for:\n")
 	first := firstText(dialogue)
-	d.say("    %s", plain(first))
+	d.say("    %s", terminal.Plain(first))
 	for _, m := range dialogue.Messages {
 		for _, b := range m.Content {
 			if b.Type == llm.ToolUse {
-				d.say("    %s %s %s", d.dim("→"), line(b.Name), angled(string(b.Input)))
+				d.say("    %s %s %s", d.Dim("→"), terminal.Line(b.Name), terminal.Angled(string(b.Input)))
 			}
 		}
 	}
@@ -162,41 +146,41 @@ func (d *demo) change(ctx context.Context) (changed, error) {
 		d.check(false, "the change waits for approval")
 		return c, steward.Errorf(steward.Internal, "the demo can't go on without a change to approve")
 	}
-	d.printApproval(*a.Approval)
+	d.Approval(*a.Approval)
 	before, err := d.nextStepOf(ctx, c.deal)
 	if err != nil {
 		return c, err
 	}
 	d.check(a.Status == agent.Waiting && before != wanted, "it waits, and Salesforce is as it was")
 
-	d.say("\n%s approves.\n", d.bold(d.rep.user.Name))
-	p := d.begin("writing")
-	done, _, err := d.rep.approve(ctx, a.Approval.ID, true)
-	p.stop()
+	d.say("\n%s approves.\n", d.Bold(d.rep.Name))
+	p := d.Begin("writing")
+	done, _, err := d.rep.Approve(ctx, a.Approval.ID, true)
+	p.Stop()
 	if err == nil {
-		err = ended(done, nil)
+		err = client.Failed(done)
 	}
 	if err != nil {
 		return c, err
 	}
-	d.markdown(d.Out, done.Answer)
+	d.Markdown(d.Out, done.Answer)
 	after, err := d.nextStepOf(ctx, c.deal)
 	if err != nil {
 		return c, err
 	}
-	tasks, err := d.soql(ctx, d.rep.user, fmt.Sprintf(
+	tasks, err := d.soql(ctx, d.rep.User, fmt.Sprintf(
 		"SELECT Id, Subject, Type, Status, ActivityDate FROM Task WHERE WhoId = '%s' AND WhatId = '%s' AND Type = 'Call' ORDER BY CreatedDate DESC LIMIT 1", c.contact, c.deal))
 	if err != nil {
 		return c, err
 	}
 	d.say("\nRead back from Salesforce itself:")
-	rows := [][]string{{"  Next step", line(after)}}
+	rows := [][]string{{"  Next step", terminal.Line(after)}}
 	for _, t := range tasks {
-		rows = append(rows, []string{"  " + value(t["Type"]), fmt.Sprintf("%s (%s, %s)", value(t["Subject"]), value(t["Status"]), value(t["ActivityDate"]))})
+		rows = append(rows, []string{"  " + terminal.Value(t["Type"]), fmt.Sprintf("%s (%s, %s)", terminal.Value(t["Subject"]), terminal.Value(t["Status"]), terminal.Value(t["ActivityDate"]))})
 	}
-	d.columns(d.Out, rows)
+	d.Columns(d.Out, rows)
 	d.check(after == wanted, "the deal has its next step")
-	d.check(len(tasks) == 1 && mentions([]byte(value(tasks[0]["Subject"])), c.name), "the call is logged, with the real name")
+	d.check(len(tasks) == 1 && mentions([]byte(terminal.Value(tasks[0]["Subject"])), c.name), "the call is logged, with the real name")
 	return c, nil
 }
 
@@ -205,47 +189,47 @@ func nextStep(name string) string { return "Call " + name + " about renewal" }
 
 // choose finds an open deal of the representative's and a contact at its account, both with a name that
 // nothing else has, and the contact's not part of the deal's. The deal has another next step so far.
-func (d *demo) choose(ctx context.Context) (c changed, dealName string, err error) {
-	deals, err := d.soql(ctx, d.rep.user, "SELECT Id, Name, AccountId, NextStep FROM Opportunity WHERE IsClosed = false ORDER BY Amount DESC NULLS LAST, Id LIMIT 50")
+func (d *teller) choose(ctx context.Context) (c changed, dealName string, err error) {
+	deals, err := d.soql(ctx, d.rep.User, "SELECT Id, Name, AccountId, NextStep FROM Opportunity WHERE IsClosed = false ORDER BY Amount DESC NULLS LAST, Id LIMIT 50")
 	if err != nil {
 		return c, "", err
 	}
 	for _, deal := range deals {
-		dealName = value(deal["Name"])
-		contacts, err := d.soql(ctx, d.rep.user, fmt.Sprintf("SELECT Id, Name FROM Contact WHERE AccountId = '%s' ORDER BY Id", value(deal["AccountId"])))
+		dealName = terminal.Value(deal["Name"])
+		contacts, err := d.soql(ctx, d.rep.User, fmt.Sprintf("SELECT Id, Name FROM Contact WHERE AccountId = '%s' ORDER BY Id", terminal.Value(deal["AccountId"])))
 		if err != nil {
 			return c, "", err
 		}
 		for _, contact := range contacts {
-			name := value(contact["Name"])
+			name := terminal.Value(contact["Name"])
 			if strings.ContainsAny(name+dealName, `'"\`) || len(strings.Fields(name)) != 2 || mentions([]byte(dealName), name) || deal["NextStep"] == nextStep(name) {
 				continue
 			}
-			same, err := d.soql(ctx, d.rep.user, fmt.Sprintf("SELECT Id FROM Contact WHERE Name = '%s'", name))
+			same, err := d.soql(ctx, d.rep.User, fmt.Sprintf("SELECT Id FROM Contact WHERE Name = '%s'", name))
 			if err != nil {
 				return c, "", err
 			}
-			alike, err := d.soql(ctx, d.rep.user, fmt.Sprintf("SELECT Id FROM Opportunity WHERE Name = '%s'", dealName))
+			alike, err := d.soql(ctx, d.rep.User, fmt.Sprintf("SELECT Id FROM Opportunity WHERE Name = '%s'", dealName))
 			if err != nil {
 				return c, "", err
 			}
 			if len(same) == 1 && len(alike) == 1 {
-				return changed{deal: value(deal["Id"]), contact: value(contact["Id"]), name: name}, dealName, nil
+				return changed{deal: terminal.Value(deal["Id"]), contact: terminal.Value(contact["Id"]), name: name}, dealName, nil
 			}
 		}
 	}
 	return c, "", steward.Errorf(steward.NotFound, "this sandbox company has no deal to show a change on; choose another --seed")
 }
 
-func (d *demo) nextStepOf(ctx context.Context, deal string) (string, error) {
-	rows, err := d.soql(ctx, d.rep.user, fmt.Sprintf("SELECT NextStep FROM Opportunity WHERE Id = '%s'", deal))
+func (d *teller) nextStepOf(ctx context.Context, deal string) (string, error) {
+	rows, err := d.soql(ctx, d.rep.User, fmt.Sprintf("SELECT NextStep FROM Opportunity WHERE Id = '%s'", deal))
 	if err != nil || len(rows) != 1 {
 		return "", errors.Join(err, steward.Errorf(steward.Upstream, "the sandbox gave %d deals for one id", len(rows)))
 	}
 	if rows[0]["NextStep"] == nil {
 		return "", nil
 	}
-	return value(rows[0]["NextStep"]), nil
+	return terminal.Value(rows[0]["NextStep"]), nil
 }
 
 func firstText(d api.Dialogue) string {
@@ -277,12 +261,12 @@ func mentions(text []byte, name string) bool {
 	return false
 }
 
-func (d *demo) record(ctx context.Context, c changed) error {
+func (d *teller) record(ctx context.Context, c changed) error {
 	d.step(4, "The record: who, when, what and why, and nobody can change it unnoticed")
 	var told []api.Entry
 	var write *api.Entry
 	total, calls, decided := 0, 0, true
-	err := d.rep.log(ctx, c.run, "troubleshooting", func(e api.Entry, _ []byte) error {
+	err := d.rep.Log(ctx, c.run, "troubleshooting", func(e api.Entry, _ []byte) error {
 		total++
 		if e.Kind == ledger.CallIntent || e.Kind == ledger.CallOutcome {
 			calls++
@@ -300,9 +284,8 @@ func (d *demo) record(ctx context.Context, c changed) error {
 	if err != nil {
 		return err
 	}
-	d.say("")
-	d.printEntries(told)
-	d.say("%s", d.dim(fmt.Sprintf("and %d entries for reads and for the model; `steward log --run %s` shows all", total-len(told), c.run)))
+	d.Entries(told)
+	d.say("%s", d.Dim(fmt.Sprintf("and %d entries for reads and for the model; `steward log --run %s` shows all", total-len(told), c.run)))
 	d.say("")
 	d.check(decided && calls > 0, "each of the %d entries about a call says on whose behalf, and which policies allowed it", calls)
 	if write == nil {
@@ -311,41 +294,35 @@ func (d *demo) record(ctx context.Context, c changed) error {
 	}
 	d.check(true, "the write is entry %d, with its record's id and what became of it", write.Seq)
 
-	checkpoint, _, err := d.admin.checkpoint(ctx)
+	checkpoint, _, err := d.admin.Checkpoint(ctx)
 	if err != nil {
 		return err
 	}
-	report, err := d.verify(ctx, d.data)
+	entries, findings, err := d.Verify(ctx, d.Data)
 	if err != nil {
 		return err
 	}
-	d.check(len(report.Findings) == 0 && report.Entries >= checkpoint.Size && checkpoint.Size > write.Seq,
-		"verified: %d entries, signed up to %d, nothing was changed", report.Entries, checkpoint.Size)
+	d.check(len(findings) == 0 && entries >= checkpoint.Size && checkpoint.Size > write.Seq,
+		"verified: %d entries, signed up to %d, nothing was changed", entries, checkpoint.Size)
 	return d.tamper(ctx, write.Seq)
-}
-
-func (d *demo) verify(ctx context.Context, data string) (verified, error) {
-	p := d.begin("verifying")
-	defer p.stop()
-	return verifyData(ctx, data, "", p)
 }
 
 // tamper flips one bit of an entry in a copy of the store, as somebody with the disk in hands could, and
 // verifies the copy.
-func (d *demo) tamper(ctx context.Context, seq uint64) (err error) {
+func (d *teller) tamper(ctx context.Context, seq uint64) (err error) {
 	dir, err := os.MkdirTemp("", "steward-demo-copy-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := copyData(dir, d.data); err != nil {
+	if err := copyData(dir, d.Data); err != nil {
 		return err
 	}
 	ws, header, err := entryBytes(ctx, dir, seq)
 	if err != nil {
 		return err
 	}
-	clean, err := d.verify(ctx, dir)
+	_, before, err := d.Verify(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -373,16 +350,16 @@ func (d *demo) tamper(ctx context.Context, seq uint64) (err error) {
 		return err
 	}
 	d.say("\nIn a copy of the store one bit is flipped: byte %d of %s, in entry %d, from %q to %q.", at, store.DataFile, seq, was, content[at])
-	report, err := d.verify(ctx, dir)
+	_, findings, err := d.Verify(ctx, dir)
 	if err != nil {
 		return err
 	}
 	named := false
-	for _, f := range report.Findings {
-		d.say("  %s", d.red("✗ "+line(f.What)))
+	for _, f := range findings {
+		d.say("  %s", d.Red("✗ "+terminal.Line(f.What)))
 		named = named || f.Seq != nil && *f.Seq == seq
 	}
-	d.check(len(clean.Findings) == 0 && named, "verify finds it, and names entry %d; before the flip the copy was fine", seq)
+	d.check(len(before) == 0 && named, "verify finds it, and names entry %d; before the flip the copy was fine", seq)
 	return nil
 }
 
@@ -426,43 +403,43 @@ func entryBytes(ctx context.Context, dir string, seq uint64) (_ steward.Workspac
 	return all[0].ID, rows[0].Header, nil
 }
 
-func (d *demo) forget(ctx context.Context, c changed) error {
+func (d *teller) forget(ctx context.Context, c changed) error {
 	d.step(5, "Forgetting "+c.name)
-	before, raw, err := d.rep.run(ctx, c.run, "")
+	before, raw, err := d.rep.Run(ctx, c.run, "")
 	if err != nil {
 		return err
 	}
-	d.say("\nThe stored question, opened by %s:\n    %s", d.rep.user.Name, plain(before.Question))
+	d.say("The stored question, opened by %s:\n    %s", d.rep.Name, terminal.Plain(before.Question))
 	d.check(mentions(raw, c.name), "the name can be seen, by the member whose question it was")
 
 	person := "salesforce:Contact:" + c.contact
 	d.say("\nThe administrator has the person forgotten: steward erase --person %s --yes\n", person)
-	p := d.begin("destroying keys")
-	erasure, _, err := d.admin.erase(ctx, person, false)
-	p.stop()
+	p := d.Begin("destroying keys")
+	erasure, _, err := d.admin.Erase(ctx, person, false)
+	p.Stop()
 	if err != nil {
 		return err
 	}
-	d.printErasure(erasure)
+	d.Erasure(erasure)
 
-	after, raw, err := d.rep.run(ctx, c.run, "")
+	after, raw, err := d.rep.Run(ctx, c.run, "")
 	if err != nil {
 		return err
 	}
-	d.say("\nThe same question, opened again:\n    %s\n", plain(after.Question))
+	d.say("\nThe same question, opened again:\n    %s\n", terminal.Plain(after.Question))
 	d.check(!mentions(raw, c.name) && strings.Contains(after.Question, c.token), "the name is gone for everybody: %s stands there, and nothing leads from it to a person", c.token)
-	d.check(erasure.Status == "forgotten" && erasure.Keys > 0, "the person's key is destroyed (%s)", counted(erasure.Keys, "key", "keys"))
-	held, err := holds(d.data, c.name)
+	d.check(erasure.Status == "forgotten" && erasure.Keys > 0, "the person's key is destroyed (%s)", terminal.Counted(erasure.Keys, "key", "keys"))
+	held, err := holds(d.Data, c.name)
 	if err != nil {
 		return err
 	}
 	d.check(held == "", "no file of the data folder has the name in it%s", held)
-	report, err := d.verify(ctx, d.data)
+	entries, findings, err := d.Verify(ctx, d.Data)
 	if err != nil {
 		return err
 	}
-	d.check(len(report.Findings) == 0, "the record still verifies: %d entries", report.Entries)
-	d.say("%s", d.dim("Salesforce still has the contact: what the CRM keeps is the CRM's."))
+	d.check(len(findings) == 0, "the record still verifies: %d entries", entries)
+	d.say("%s", d.Dim("Salesforce still has the contact: what the CRM keeps is the CRM's."))
 	return nil
 }
 

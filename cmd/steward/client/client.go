@@ -1,4 +1,6 @@
-package main
+// Package client answers: how does one ask a Steward server? It speaks the API over HTTP as one member;
+// it doesn't know what is shown to whom, nor what becomes of an answer.
+package client
 
 import (
 	"bufio"
@@ -21,15 +23,15 @@ import (
 // maxReply is the largest answer that is read, in bytes.
 const maxReply = 64 << 20
 
-// client talks to a server's API as one member. The demo and the commands use the same one.
-type client struct {
+// Client talks to a server's API as one member. The demo and the commands use the same one.
+type Client struct {
 	url   string // without a slash at its end
 	token string
 	http  *http.Client
 }
 
-// dial makes a client of what flags and environment say. Nothing is sent yet.
-func dial(c config.Client) (*client, error) {
+// Dial makes a client of what flags and environment say. Nothing is sent yet.
+func Dial(c config.Client) (*Client, error) {
 	if c.Token == "" {
 		return nil, steward.Errorf(steward.Unauthenticated,
 			"you are not signed in; set STEWARD_TOKEN to the token that `steward init`, `member add` or `token issue` printed")
@@ -40,11 +42,11 @@ func dial(c config.Client) (*client, error) {
 		return nil, steward.Errorf(steward.Invalid, "STEWARD_URL can't be used: %s", steward.Message(err)).Because(err)
 	}
 	destination.Private = true // whoever runs a command names the server on purpose
-	return &client{url: base, token: c.Token, http: new(egress.Egress).Client("", destination)}, nil
+	return &Client{url: base, token: c.Token, http: new(egress.Egress).Client("", destination)}, nil
 }
 
 // send makes one request. Whoever gets the response closes it.
-func (c *client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var content io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -75,13 +77,13 @@ func (c *client) send(ctx context.Context, method, path string, body any) (*http
 }
 
 // strange is for answers that no Steward gives.
-func (c *client) strange(err error) error {
+func (c *Client) strange(err error) error {
 	return steward.Errorf(steward.Upstream, "what answers at %s is no Steward server; check STEWARD_URL", c.url).Because(err)
 }
 
-// call makes a request and decodes its answer into T; raw is the answer as it came. A run's answer is one whatever the
-// status says.
-func call[T any](ctx context.Context, c *client, method, path string, body any) (answer T, raw []byte, err error) {
+// Call makes a request and decodes its answer into T; raw is the answer as it came. A run's answer is one
+// whatever the status says. Errors of the API come back with their kind and message.
+func Call[T any](ctx context.Context, c *Client, method, path string, body any) (answer T, raw []byte, err error) {
 	response, err := c.send(ctx, method, path, body)
 	if err != nil {
 		return answer, nil, err
@@ -106,7 +108,7 @@ func call[T any](ctx context.Context, c *client, method, path string, body any) 
 }
 
 // problem reads an error as the API writes it.
-func (c *client) problem(raw []byte) error {
+func (c *Client) problem(raw []byte) error {
 	var body struct {
 		Error *api.Problem `json:"error"`
 	}
@@ -114,6 +116,14 @@ func (c *client) problem(raw []byte) error {
 		return c.strange(err)
 	}
 	return steward.Errorf(kindNamed(body.Error.Kind), "%s", body.Error.Message)
+}
+
+// Failed is how a run's failure reads as an error; nil where it did not fail, or has not yet.
+func Failed(a api.Answer) error {
+	if a.Error == nil {
+		return nil
+	}
+	return steward.Errorf(kindNamed(a.Error.Kind), "%s", a.Error.Message)
 }
 
 // kindNamed reads a kind's name on the wire; Internal for names that a newer server may have.
@@ -126,62 +136,71 @@ func kindNamed(name string) steward.Kind {
 	return steward.Internal
 }
 
-func (c *client) ask(ctx context.Context, question string, conversation steward.ConversationID) (api.Answer, []byte, error) {
-	return call[api.Answer](ctx, c, http.MethodPost, "/api/v1/ask", map[string]string{"question": question, "conversation": string(conversation)})
+// Ask asks a question in a conversation; an empty one starts a new one.
+func (c *Client) Ask(ctx context.Context, question string, conversation steward.ConversationID) (api.Answer, []byte, error) {
+	return Call[api.Answer](ctx, c, http.MethodPost, "/api/v1/ask", map[string]string{"question": question, "conversation": string(conversation)})
 }
 
-func (c *client) approve(ctx context.Context, id steward.ProposalID, yes bool) (api.Answer, []byte, error) {
+// Approve confirms, or refuses, what waits, and gives the run as it went on.
+func (c *Client) Approve(ctx context.Context, id steward.ProposalID, yes bool) (api.Answer, []byte, error) {
 	decision := "deny"
 	if yes {
 		decision = "approve"
 	}
-	return call[api.Answer](ctx, c, http.MethodPost, "/api/v1/approvals/"+url.PathEscape(string(id)), map[string]string{"decision": decision})
+	return Call[api.Answer](ctx, c, http.MethodPost, "/api/v1/approvals/"+url.PathEscape(string(id)), map[string]string{"decision": decision})
 }
 
-// approvals is what waits and may be seen by this member.
-type approvals struct {
+// Approvals is what waits and may be seen by this member.
+type Waiting struct {
 	Approvals []api.Approval `json:"approvals"`
 }
 
-func (c *client) approvals(ctx context.Context) (approvals, []byte, error) {
-	return call[approvals](ctx, c, http.MethodGet, "/api/v1/approvals", nil)
+// Approvals lists what waits and may be seen by this member.
+func (c *Client) Approvals(ctx context.Context) (Waiting, []byte, error) {
+	return Call[Waiting](ctx, c, http.MethodGet, "/api/v1/approvals", nil)
 }
 
-func (c *client) run(ctx context.Context, id steward.RunID, purpose string) (api.Answer, []byte, error) {
-	return call[api.Answer](ctx, c, http.MethodGet, "/api/v1/runs/"+url.PathEscape(string(id))+query("purpose", purpose), nil)
+// Run shows a run again. Only some may look at other people's, and need a purpose.
+func (c *Client) Run(ctx context.Context, id steward.RunID, purpose string) (api.Answer, []byte, error) {
+	return Call[api.Answer](ctx, c, http.MethodGet, "/api/v1/runs/"+url.PathEscape(string(id))+Query("purpose", purpose), nil)
 }
 
-func (c *client) dialogue(ctx context.Context, id steward.RunID, purpose string) (api.Dialogue, []byte, error) {
-	return call[api.Dialogue](ctx, c, http.MethodGet, "/api/v1/runs/"+url.PathEscape(string(id))+"/dialogue"+query("purpose", purpose), nil)
+// Dialogue shows exactly what the model was told in a run.
+func (c *Client) Dialogue(ctx context.Context, id steward.RunID, purpose string) (api.Dialogue, []byte, error) {
+	return Call[api.Dialogue](ctx, c, http.MethodGet, "/api/v1/runs/"+url.PathEscape(string(id))+"/dialogue"+Query("purpose", purpose), nil)
 }
 
-func (c *client) addMember(ctx context.Context, email string, role steward.Role) (api.Member, []byte, error) {
-	return call[api.Member](ctx, c, http.MethodPost, "/api/v1/members", map[string]string{"email": email, "role": string(role)})
+// AddMember adds a person to the workspace; the answer holds their token.
+func (c *Client) AddMember(ctx context.Context, email string, role steward.Role) (api.Member, []byte, error) {
+	return Call[api.Member](ctx, c, http.MethodPost, "/api/v1/members", map[string]string{"email": email, "role": string(role)})
 }
 
-// connection asks to link a member's account; an empty member is oneself.
-type connection struct {
+// Connection asks to link a member's account; an empty member is oneself.
+type Connection struct {
 	System      string `json:"system"`
 	InstanceURL string `json:"instance_url"`
 	AccessToken string `json:"access_token"`
 	Member      string `json:"member,omitempty"`
 }
 
-func (c *client) connect(ctx context.Context, to connection) (api.Connection, []byte, error) {
-	return call[api.Connection](ctx, c, http.MethodPost, "/api/v1/connections", to)
+// Connect links a member's account.
+func (c *Client) Connect(ctx context.Context, to Connection) (api.Connection, []byte, error) {
+	return Call[api.Connection](ctx, c, http.MethodPost, "/api/v1/connections", to)
 }
 
-func (c *client) erase(ctx context.Context, person string, dryRun bool) (retention.Erasure, []byte, error) {
-	return call[retention.Erasure](ctx, c, http.MethodPost, "/api/v1/erasures", map[string]any{"person": person, "dry_run": dryRun})
+// Erase forgets a person; a dry run tells what that would destroy.
+func (c *Client) Erase(ctx context.Context, person string, dryRun bool) (retention.Erasure, []byte, error) {
+	return Call[retention.Erasure](ctx, c, http.MethodPost, "/api/v1/erasures", map[string]any{"person": person, "dry_run": dryRun})
 }
 
-func (c *client) checkpoint(ctx context.Context) (ledger.Checkpoint, []byte, error) {
-	return call[ledger.Checkpoint](ctx, c, http.MethodPost, "/api/v1/checkpoint", nil)
+// Checkpoint has the ledger signed as it stands.
+func (c *Client) Checkpoint(ctx context.Context) (ledger.Checkpoint, []byte, error) {
+	return Call[ledger.Checkpoint](ctx, c, http.MethodPost, "/api/v1/checkpoint", nil)
 }
 
-// log reads entries and calls each with every one and the line it came in.
-func (c *client) log(ctx context.Context, run steward.RunID, purpose string, each func(api.Entry, []byte) error) error {
-	response, err := c.send(ctx, http.MethodGet, "/api/v1/log"+query("run", string(run), "purpose", purpose), nil)
+// Log reads entries, of one run or (empty) of all, and calls each with every one and the line it came in.
+func (c *Client) Log(ctx context.Context, run steward.RunID, purpose string, each func(api.Entry, []byte) error) error {
+	response, err := c.send(ctx, http.MethodGet, "/api/v1/log"+Query("run", string(run), "purpose", purpose), nil)
 	if err != nil {
 		return err
 	}
@@ -215,8 +234,8 @@ func (c *client) log(ctx context.Context, run steward.RunID, purpose string, eac
 	return nil
 }
 
-// query writes names and values, those that are empty left out.
-func query(pairs ...string) string {
+// Query writes names and values, those that are empty left out.
+func Query(pairs ...string) string {
 	q := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
