@@ -58,8 +58,13 @@ func (c Caller) Name() string {
 func (c Caller) Valid() bool { return c.workspace != "" && c.member != "" }
 
 // Through is the same member with an agent acting on their behalf. It gives away nothing: the agent
-// can do what the member may, or less.
-func (c Caller) Through(agent steward.AgentID) Caller { c.agent = agent; return c }
+// can do what the member may, or less. There is no way back: no agent is no change.
+func (c Caller) Through(agent steward.AgentID) Caller {
+	if agent != "" {
+		c.agent = agent
+	}
+	return c
+}
 
 // LogValue shows opaque ids only.
 func (c Caller) LogValue() slog.Value {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/mail"
 	"strings"
 	"time"
@@ -36,6 +37,11 @@ type Member struct {
 	Email   string
 	Role    steward.Role
 	Created time.Time
+}
+
+// LogValue leaves the address out of the log.
+func (m Member) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("member", string(m.ID)), slog.String("role", string(m.Role)))
 }
 
 // APIToken describes a token without being it.
@@ -119,18 +125,21 @@ type Refused struct {
 
 func (r *Refused) Error() string { return fmt.Sprintf("token %s: %s", r.Token, r.Why) }
 
-// CreateWorkspace makes a tenant. Names are lower-case letters, digits and dashes, since they stand in
+// CreateWorkspace makes a tenant. Its name can be a label of a host name (RFC 1123), since it stands in
 // addresses.
 func (d *Directory) CreateWorkspace(ctx context.Context, name string) (Workspace, error) {
 	if !validName(name) {
-		return Workspace{}, steward.Errorf(steward.Invalid, "a workspace's name has 1 to 63 lower-case letters, digits or dashes, such as acme-emea")
+		return Workspace{}, steward.Errorf(steward.Invalid, "a workspace's name has 1 to 63 lower-case letters, digits or dashes, without a dash at its ends, such as acme-emea")
 	}
 	w := Workspace{ID: steward.WorkspaceID(steward.NewID(d.Rand, "ws")), Name: name, Created: d.Now()}
 	err := d.Workspaces.AddWorkspace(ctx, w)
 	if steward.KindOf(err) == steward.Conflict {
 		return Workspace{}, steward.Errorf(steward.Conflict, "a workspace named %q exists already; choose another name", name).Because(err)
 	}
-	return w, err
+	if err != nil {
+		return Workspace{}, err
+	}
+	return w, nil
 }
 
 // FindWorkspace finds a tenant by name or id.
@@ -153,6 +162,9 @@ func (d *Directory) AddMember(ctx context.Context, ws steward.WorkspaceID, email
 	if err != nil || addr.Address != strings.TrimSpace(email) || len(email) > 254 {
 		return Member{}, steward.Errorf(steward.Invalid, "a member needs an e-mail address, such as ana@example.com")
 	}
+	if _, err := steward.ParseRole(string(role)); err != nil {
+		return Member{}, err
+	}
 	m := Member{
 		ID: steward.MemberID(steward.NewID(d.Rand, "mem")), Person: steward.PersonID(steward.NewID(d.Rand, "per")),
 		Email: addr.Address, Role: role, Created: d.Now(),
@@ -173,7 +185,10 @@ func (d *Directory) AddMember(ctx context.Context, ws steward.WorkspaceID, email
 	if steward.KindOf(err) == steward.Conflict {
 		return Member{}, steward.Errorf(steward.Conflict, "somebody with this address is a member already").Because(err)
 	}
-	return m, err
+	if err != nil {
+		return Member{}, err
+	}
+	return m, nil
 }
 
 // MemberByEmail finds a member by address.
@@ -233,7 +248,10 @@ func (d *Directory) IssueToken(ctx context.Context, ws steward.WorkspaceID, m st
 	secret = TokenPrefix + base64.RawURLEncoding.EncodeToString(raw[:])
 	now := d.Now()
 	t = APIToken{ID: steward.APITokenID(steward.NewID(d.Rand, "tok")), Member: m, Created: now, Expires: now.Add(ttl)}
-	return secret, t, d.Tokens.AddToken(ctx, TokenRow{APIToken: t, Workspace: ws, Hash: sha256.Sum256([]byte(secret))})
+	if err := d.Tokens.AddToken(ctx, TokenRow{APIToken: t, Workspace: ws, Hash: sha256.Sum256([]byte(secret))}); err != nil {
+		return "", APIToken{}, err
+	}
+	return secret, t, nil
 }
 
 // Authenticate turns a bearer token into a Caller. Every refusal reads the same from outside but for
@@ -318,7 +336,7 @@ func place(ws steward.WorkspaceID, m steward.MemberID) steward.Place {
 }
 
 func validName(s string) bool {
-	if len(s) == 0 || len(s) > 63 || s[0] == '-' {
+	if len(s) == 0 || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
 	}
 	for _, c := range s {

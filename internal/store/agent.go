@@ -12,13 +12,17 @@ import (
 type Agent struct{ *DB }
 
 // SaveRun implements agent.Store.
-func (s Agent) SaveRun(ctx context.Context, ws steward.WorkspaceID, r agent.Row) error {
-	n, err := s.exec(ctx, `INSERT INTO runs (workspace, id, conversation, member, status, created, updated, version, scopes, box)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-		ON CONFLICT (workspace, id) DO UPDATE SET status = excluded.status, updated = excluded.updated,
-			version = excluded.version, scopes = excluded.scopes, box = excluded.box
-		WHERE runs.version = excluded.version - 1`,
-		ws, r.ID, r.Conversation, r.Member, r.Status, micros(r.Created), micros(r.Updated), r.Version, r.Sealed.ScopeList(), r.Sealed.Box)
+func (s Agent) SaveRun(ctx context.Context, ws steward.WorkspaceID, r agent.Row) (err error) {
+	var n int64
+	if r.Version == 1 {
+		n, err = s.exec(ctx, `INSERT INTO runs (workspace, id, conversation, member, status, created, updated, version, scopes, box)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9) ON CONFLICT (workspace, id) DO NOTHING`,
+			ws, r.ID, r.Conversation, r.Member, r.Status, micros(r.Created), micros(r.Updated), r.Sealed.ScopeList(), r.Sealed.Box)
+	} else {
+		n, err = s.exec(ctx, `UPDATE runs SET status = $3, updated = $4, version = $5, scopes = $6, box = $7
+			WHERE workspace = $1 AND id = $2 AND version = $5 - 1`,
+			ws, r.ID, r.Status, micros(r.Updated), r.Version, r.Sealed.ScopeList(), r.Sealed.Box)
+	}
 	if err == nil && n == 0 {
 		err = steward.Errorf(steward.Conflict, "this run was carried on elsewhere at the same time")
 	}

@@ -32,6 +32,12 @@ const (
 	KeyringFile = "keyring.db"
 )
 
+// Where their schemas lie.
+const (
+	dataSchema    = "schema/data"
+	keyringSchema = "schema/keyring"
+)
+
 // DB is one SQLite database: a single writing connection, since SQLite has a single writer anyway and
 // queueing here beats being told that the database is locked, and several that read.
 type DB struct {
@@ -40,12 +46,12 @@ type DB struct {
 
 // OpenData opens (and on first use makes) the data database in a folder.
 func OpenData(ctx context.Context, dir string) (*DB, error) {
-	return open(ctx, filepath.Join(dir, DataFile), "schema/data")
+	return open(ctx, filepath.Join(dir, DataFile), dataSchema)
 }
 
 // OpenKeyring opens (and on first use makes) the keyring database in a folder.
 func OpenKeyring(ctx context.Context, dir string) (*DB, error) {
-	return open(ctx, filepath.Join(dir, KeyringFile), "schema/keyring")
+	return open(ctx, filepath.Join(dir, KeyringFile), keyringSchema)
 }
 
 // OpenReadOnly opens one of the databases beside a running server; nothing can be written.
@@ -53,15 +59,35 @@ func OpenReadOnly(ctx context.Context, dir, file string) (*DB, error) {
 	if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
 		return nil, steward.Errorf(steward.NotFound, "there is no %s in %s; name the folder that `steward init` made", file, dir).Because(err)
 	}
+	schema := dataSchema
+	if file == KeyringFile {
+		schema = keyringSchema
+	}
 	read, err := connect(filepath.Join(dir, file), "ro", 4)
 	if err != nil {
 		return nil, err
 	}
-	var tables int
-	if err := read.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
-		return nil, errors.Join(failure(fmt.Errorf("store: %s: %w", file, err)), read.Close())
+	if err := current(ctx, read, schema); err != nil {
+		_ = read.Close()
+		return nil, failure(fmt.Errorf("store: %s: %w", file, err))
 	}
 	return &DB{read: read}, nil
+}
+
+// current refuses a database whose schema is not this program's: what is open for reading can't be migrated.
+func current(ctx context.Context, read *sql.DB, schema string) error {
+	var tables int
+	if err := read.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
+		return err
+	}
+	if tables == 0 {
+		return steward.Errorf(steward.Internal, "the database is damaged: it is empty; restore a backup (or, if `steward init` was interrupted, run that again)")
+	}
+	files, done, err := progress(ctx, read, schema)
+	if err == nil && done < len(files) {
+		return steward.Errorf(steward.Conflict, "this data was written by an older Steward; start this version's server on it once, or use that version")
+	}
+	return err
 }
 
 func open(ctx context.Context, path, schema string) (*DB, error) {
@@ -102,22 +128,14 @@ func connect(path, mode string, connections int) (*sql.DB, error) {
 // migrate runs the schema files of a folder in the order of their names, each once, remembered by
 // SQLite's own user_version.
 func migrate(ctx context.Context, db *sql.DB, folder string) error {
-	files, err := fs.Glob(schemas, folder+"/*.sql")
-	if err != nil {
-		return err
-	}
-	sort.Strings(files)
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	var done int
-	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&done); err != nil {
+	files, done, err := progress(ctx, tx, folder)
+	if err != nil {
 		return err
-	}
-	if done > len(files) {
-		return steward.Errorf(steward.Conflict, "this data was written by a newer Steward; run that version or newer")
 	}
 	for _, file := range files[done:] {
 		text, err := schemas.ReadFile(file)
@@ -132,6 +150,24 @@ func migrate(ctx context.Context, db *sql.DB, folder string) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// progress lists a folder's schema files and tells how many of them the database has run.
+func progress(ctx context.Context, db interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}, folder string) (files []string, done int, err error) {
+	files, err = fs.Glob(schemas, folder+"/*.sql")
+	if err != nil {
+		return nil, 0, err
+	}
+	sort.Strings(files)
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&done); err != nil {
+		return nil, 0, err
+	}
+	if done > len(files) {
+		return nil, 0, steward.Errorf(steward.Conflict, "this data was written by a newer Steward; run that version or newer")
+	}
+	return files, done, nil
 }
 
 // Close ends both handles. What was committed stays.
@@ -207,7 +243,12 @@ func failure(err error) error {
 	case sqlite3.SQLITE_FULL:
 		return steward.Errorf(steward.Unavailable, "the disk that holds Steward's data is full; free some space and try again, nothing was half-written").Because(err)
 	case sqlite3.SQLITE_CONSTRAINT:
-		return steward.Errorf(steward.Conflict, "this exists already").Because(err)
+		switch e.Code() {
+		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+			return steward.Errorf(steward.Conflict, "this exists already").Because(err)
+		case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+			return steward.Errorf(steward.NotFound, "what this belongs to is not here; check the workspace and its connections").Because(err)
+		}
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return steward.Errorf(steward.Internal, "the database is damaged; run `steward verify`, then restore a backup").Because(err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR:
