@@ -107,16 +107,20 @@ func (v *Vault) Blind(ctx context.Context, ws steward.WorkspaceID, record stewar
 // Mentions finds what forgetting a person would destroy: all that is sealed under their scope, and
 // every kept value and text in which one of the values stands (names by their words, whatever the
 // case; numbers by their digits; the rest as it is, whatever the case). It opens every kept value of
-// the workspace; what no longer opens is passed over. Give it all that the person is known by.
+// the workspace; what no longer opens is passed over. Give it all that the person is known by. For
+// somebody of whom no record was met, person is "": then only the values are searched for.
 func (v *Vault) Mentions(ctx context.Context, ws steward.WorkspaceID, person steward.PersonID, values []string) (Mention, error) {
-	m := Mention{Person: person, Scopes: []steward.Scope{steward.PersonScope(person)}}
+	m := Mention{Person: person}
+	if person != "" {
+		m.Scopes = []steward.Scope{steward.PersonScope(person)}
+	}
 	for _, value := range values {
 		if !utf8.ValidString(value) || len(words(value)) == 0 {
 			return Mention{}, steward.Errorf(steward.Invalid, "there is nothing to search for in one of the values; leave it out")
 		}
 	}
 	err := v.Store.WalkTokens(ctx, ws, func(row Row) error {
-		theirs := row.Person() == person
+		theirs := person != "" && row.Person() == person // most rows are nobody's
 		if !theirs {
 			if row.Kind != Value && row.Kind != Text {
 				return nil

@@ -619,6 +619,38 @@ func TestForgetting(t *testing.T) {
 	kind(t, err, steward.Invalid)
 }
 
+func TestForgettingSomebodyUnknownLeavesOthers(t *testing.T) {
+	ctx := context.Background()
+	h := open(t)
+	c := h.conversation(t, conv)
+	p := maria()
+	meet(t, c, p)
+	kept, err := c.Keep(ctx, steward.ClassPrompt, "the weather in Lisbon")
+	must(t, err)
+	typed := mask(t, c, "mail dana@other.example")
+
+	none, err := h.Mentions(ctx, ws, "", []string{"Nobody Whatsoever"})
+	must(t, err)
+	if len(none.Scopes)+len(none.Tokens)+none.References+none.Values+none.Texts != 0 {
+		t.Fatalf("somebody unknown is mentioned in %+v", none)
+	}
+	one, err := h.Mentions(ctx, ws, "", []string{"dana@other.example"})
+	must(t, err)
+	if one.Values != 1 || len(one.Tokens) != 1 || len(one.Scopes) != 1 || one.Scopes[0] != steward.ItemScope(one.Tokens[0]) {
+		t.Fatalf("one typed address is mentioned in %+v", one)
+	}
+	must(t, h.keys.Shred(ctx, ws, one.Scopes...))
+	must(t, h.Forget(ctx, ws, "", one))
+
+	later := h.conversation(t, conv)
+	if got := fill(t, later, kept+"; "+typed, crm{vault: true}); got != "the weather in Lisbon; "+typed {
+		t.Errorf("afterwards: %q", got)
+	}
+	if _, known, err := h.Person(ctx, ws, p.ref("")); err != nil || !known {
+		t.Errorf("a known person is no longer known: %v", err)
+	}
+}
+
 func TestBlindedIdsAreStableAndTellNothing(t *testing.T) {
 	ctx := context.Background()
 	h := open(t)
