@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
+	"strings"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/api"
@@ -20,6 +20,9 @@ func runLog(ctx context.Context, in *invocation) error {
 	purpose := purposeFlag(f)
 	if err := in.parseNone(f); err != nil {
 		return err
+	}
+	if *run != "" && !strings.HasPrefix(*run, "run_") {
+		return in.misused("--run takes a run's id, run_…, which `steward ask` prints last")
 	}
 	if *purpose == "" {
 		*purpose = "troubleshooting"
@@ -38,10 +41,6 @@ func runLog(ctx context.Context, in *invocation) error {
 	})
 	if err != nil || in.json {
 		return err
-	}
-	if len(entries) == 0 {
-		fmt.Fprintln(in.Out, "There are no entries of that kind that you may read.")
-		return nil
 	}
 	in.Entries(entries)
 	return nil

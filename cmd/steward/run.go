@@ -114,7 +114,7 @@ func dispatch(ctx context.Context, args []string, env func(string) string, std t
 		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
 			in := &invocation{Terminal: std, env: env, command: c, args: args[len(words):], signIn: config.ForClient(env)}
 			err := c.run(ctx, in)
-			if c.operator && errors.Unwrap(err) != nil && ctx.Err() == nil {
+			if kind := steward.KindOf(err); c.operator && errors.Unwrap(err) != nil && (kind == steward.Internal || kind == steward.Unavailable) {
 				in.logger().Error("command failed", "command", c.name, "error", err)
 			}
 			return err

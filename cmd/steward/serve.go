@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/mail"
 	"path/filepath"
 	"time"
 
@@ -34,6 +35,9 @@ func runInit(ctx context.Context, in *invocation) error {
 	}
 	if *workspace == "" || *admin == "" {
 		return in.misused("--workspace and --admin are needed")
+	}
+	if a, err := mail.ParseAddress(*admin); err != nil || a.Address != *admin { // before anything is made
+		return in.misused("--admin is an e-mail address, such as ana@example.com")
 	}
 	h, err := openHouse(ctx, in.house(server, true, in.logger()))
 	if err != nil {

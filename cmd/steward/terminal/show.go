@@ -31,11 +31,11 @@ func (t Terminal) Records(a api.Answer, most int) {
 // Approval shows exactly what would be changed, and who has to say so.
 func (t Terminal) Approval(a api.Approval) {
 	t.Changes(a.Changes)
-	who := "your approval"
+	who := "to be confirmed"
 	if a.Needs == "other" {
-		who = "somebody else's approval"
+		who = "for somebody else than whoever asked to confirm it,"
 	}
-	fmt.Fprintf(t.Out, "\nNothing is changed yet: this waits for %s until %s.\n", who, Stamp(a.Expires))
+	fmt.Fprintf(t.Out, "\nNothing is changed yet: this waits %s until %s.\n", who, Stamp(a.Expires))
 	fmt.Fprintf(t.Out, "    %s\n    %s\n\n", t.Bold("steward approve "+string(a.ID)), t.Dim("steward approve "+string(a.ID)+" --deny"))
 }
 

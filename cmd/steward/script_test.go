@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"steward": main})
+}
+
+// TestScripts runs the scripts in testdata: what people and other programs type, and what they get.
+//
+// Besides testscript's own commands there are
+//
+//	start serve|sandbox [flags]   starts one and sets STEWARD_URL, or ORG_URL with ORG_ADMIN, ORG_MANAGER and ORG_REP
+//	stop serve|sandbox            ends it as a service manager would; it has to end well
+//	status N command…             runs a command that must exit with N
+//	get NAME PATH                 sets a variable from the JSON in the last command's stdout
+//	org NAME PATH SOQL            sets a variable from what ORG_REP sees in the sandbox
+//	corrupt FILE TEXT             flips one bit of TEXT in a file
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Vars = append(e.Vars, "STEWARD_URL=http://127.0.0.1:9", "STEWARD_TOKEN=")
+			e.Values["servers"] = &servers{running: map[string]*exec.Cmd{}}
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"start": start, "stop": stop, "status": status, "get": get, "org": fromOrg, "corrupt": corrupt,
+		},
+	})
+}
+
+// servers are the processes that a script started.
+type servers struct {
+	mu      sync.Mutex
+	running map[string]*exec.Cmd
+}
+
+func start(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) > 0, "start serve|sandbox [flags]")
+	words := map[string][]string{"serve": {"serve"}, "sandbox": {"sandbox", "serve"}}[args[0]]
+	need(ts, words != nil, "start serve|sandbox [flags]")
+	words = append(append(words, "--json", "--listen", "127.0.0.1:0"), args[1:]...)
+	path, err := exec.LookPath("steward")
+	ts.Check(err)
+	cmd := exec.Command(path, words...)
+	cmd.Dir, cmd.Env = ts.MkAbs("."), []string{"HOME=" + ts.Getenv("HOME"), "PATH=" + ts.Getenv("PATH")}
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	s := ts.Value("servers").(*servers)
+	s.mu.Lock()
+	s.running[args[0]] = cmd
+	s.mu.Unlock()
+	ts.Defer(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.running[args[0]] == cmd {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+			ts.Logf("[%s]\n%s", args[0], log.String())
+		}
+	})
+	lines := bufio.NewReader(out)
+	first, err := lines.ReadBytes('\n')
+	if err != nil {
+		_ = cmd.Wait()
+		ts.Fatalf("steward %s did not start: %v\n%s", strings.Join(words, " "), err, log.String())
+	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }()
+	if args[0] == "serve" {
+		ts.Setenv("STEWARD_URL", pick(ts, first, "url"))
+		return
+	}
+	ts.Setenv("ORG_URL", pick(ts, first, "instance_url"))
+	var box struct {
+		Users []struct {
+			Role  string `json:"role"`
+			Token string `json:"access_token"`
+		} `json:"users"`
+	}
+	ts.Check(json.Unmarshal(first, &box))
+	for i := len(box.Users) - 1; i >= 0; i-- {
+		name := map[string]string{"admin": "ORG_ADMIN", "manager": "ORG_MANAGER", "representative": "ORG_REP"}[box.Users[i].Role]
+		ts.Setenv(name, box.Users[i].Token)
+	}
+}
+
+func stop(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "stop serve|sandbox")
+	s := ts.Value("servers").(*servers)
+	s.mu.Lock()
+	cmd := s.running[args[0]]
+	delete(s.running, args[0])
+	s.mu.Unlock()
+	need(ts, cmd != nil, "stop what was started")
+	ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			ts.Fatalf("steward %s ended with %v\n%s", args[0], err, cmd.Stderr)
+		}
+	case <-time.After(15 * time.Second):
+		_ = cmd.Process.Kill()
+		ts.Fatalf("steward %s did not end\n%s", args[0], cmd.Stderr)
+	}
+}
+
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) > 1, "status N command…")
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		failed, ok := err.(*exec.ExitError)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = failed.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+func get(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "get NAME PATH")
+	ts.Setenv(args[0], pick(ts, []byte(ts.ReadFile("stdout")), args[1]))
+}
+
+func fromOrg(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 3, "org NAME PATH SOQL")
+	r, err := http.NewRequest("GET", ts.Getenv("ORG_URL")+"/services/data/v62.0/query?q="+url.QueryEscape(args[2]), nil)
+	ts.Check(err)
+	r.Header.Set("Authorization", "Bearer "+ts.Getenv("ORG_REP"))
+	resp, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	ts.Setenv(args[0], pick(ts, raw, args[1]))
+}
+
+// pick finds a value in JSON by names and indexes with dots between them.
+func pick(ts *testscript.TestScript, raw []byte, path string) string {
+	var at any
+	if err := json.Unmarshal(raw, &at); err != nil {
+		ts.Fatalf("%v in %s", err, raw)
+	}
+	for _, name := range strings.Split(path, ".") {
+		switch v := at.(type) {
+		case map[string]any:
+			at = v[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			if err != nil || i >= len(v) {
+				ts.Fatalf("there is no %s in %s", path, raw)
+			}
+			at = v[i]
+		}
+	}
+	if at == nil {
+		ts.Fatalf("there is no %s in %s", path, raw)
+	}
+	return fmt.Sprint(at)
+}
+
+func corrupt(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "corrupt FILE TEXT")
+	name := ts.MkAbs(args[0])
+	content, err := os.ReadFile(name)
+	ts.Check(err)
+	at := bytes.Index(content, []byte(args[1]))
+	need(ts, at >= 0, args[0]+" doesn't hold "+args[1])
+	content[at] ^= 1
+	ts.Check(os.WriteFile(name, content, 0o600))
+}
+
+func need(ts *testscript.TestScript, ok bool, what string) {
+	if !ok {
+		ts.Fatalf("needed: %s", what)
+	}
+}

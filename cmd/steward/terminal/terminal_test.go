@@ -1,0 +1,143 @@
+package terminal
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/agent"
+	"github.com/stewardhq/steward/internal/api"
+)
+
+func TestMarkdown(t *testing.T) {
+	var out bytes.Buffer
+	Terminal{Out: &out}.Markdown(&out, "Win rate by owner.\n\n| Owner | Win rate | Won |\n| --- | --- | --- |\n| Zoë Ångström | 36.4% | 8 |\n| Bo \\| Co | not defined | 1,200 |\n\n2 more are not shown.\n| no table")
+	want := `Win rate by owner.
+
+Owner            Win rate    Won
+Zoë Ångström        36.4%      8
+Bo | Co       not defined  1,200
+
+2 more are not shown.
+| no table
+`
+	if out.String() != want {
+		t.Errorf("got\n%s", out.String())
+	}
+}
+
+// Nothing that stands in a CRM can make the terminal do anything.
+func TestNothingIsObeyed(t *testing.T) {
+	nasty := "Acme\x1b]0;title\x07\x1b[2J\r\u009b31m\u202eevil\u200b"
+	var out bytes.Buffer
+	to := Terminal{Out: &out, Err: &out}
+	to.Markdown(&out, nasty+"\n| "+nasty+" |\n| --- |\n| "+nasty+" |")
+	to.Records(api.Answer{Records: []agent.Record{{Object: nasty, Name: nasty, URL: nasty}}, RecordsTotal: 3}, 5)
+	to.Changes([]steward.Change{{Object: nasty, ID: "1", Field: nasty, Before: nasty, After: nasty}})
+	to.Entries([]api.Entry{{Tool: nasty, Targets: []string{nasty}}})
+	to.Complain(nasty)
+	if i := strings.IndexAny(out.String(), "\x1b\x07\r\u009b\u202e\u200b"); i >= 0 {
+		t.Errorf("%q", out.String()[max(0, i-20):i+1])
+	}
+	if n := strings.Count(out.String(), "evil"); n < 9 {
+		t.Errorf("the text itself is shown %d times only:\n%s", n, out.String())
+	}
+}
+
+func TestPlainKeepsText(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOf(rapid.RuneFrom([]rune("aZ9 ,.äß漢字\n\t|<>“”€"))).Draw(t, "text")
+		if Plain(text) != text {
+			t.Errorf("%q became %q", text, Plain(text))
+		}
+	})
+}
+
+// However wide its cells are, a column begins at the same place in every line.
+func TestColumnsAlign(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cell := rapid.StringMatching(`[a-zäé漢]{1,12}`)
+		rows := rapid.SliceOfN(rapid.SliceOfN(cell, 2, 2), 1, 6).Draw(t, "rows")
+		var out bytes.Buffer
+		Terminal{}.Table(&out, []string{"A", "B"}, rows)
+		lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
+		at := strings.IndexRune(lines[0], 'B')
+		for i, row := range rows {
+			runes := []rune(lines[i+1])
+			if got := string(runes[at:]); got != row[1] {
+				t.Errorf("line %q: the second column begins elsewhere", lines[i+1])
+			}
+		}
+	})
+}
+
+func TestChanges(t *testing.T) {
+	var out bytes.Buffer
+	Terminal{Out: &out, Color: true}.Changes([]steward.Change{
+		{Connection: "salesforce", Object: "Opportunity", ID: "006", Field: "Amount", Before: 50000.0, After: 75000.5},
+		{Connection: "salesforce", Object: "Opportunity", ID: "006", Field: "NextStep", After: "Call"},
+		{Connection: "salesforce", Object: "Task", Field: "Done", After: true},
+	})
+	want := "\x1b[1msalesforce Opportunity 006\x1b[0m\n  Amount\n    \x1b[31m- 50000\x1b[0m\n    \x1b[32m+ 75000.50\x1b[0m\n" +
+		"  NextStep\n    \x1b[32m+ Call\x1b[0m\n\x1b[1msalesforce: a new Task\x1b[0m\n  Done\n    \x1b[32m+ true\x1b[0m\n"
+	if out.String() != want {
+		t.Errorf("got %q", out.String())
+	}
+}
+
+func TestRecords(t *testing.T) {
+	var out bytes.Buffer
+	records := []agent.Record{{Object: "Opportunity", Name: "A", URL: "https://x/1"}, {Object: "Opportunity", Name: "B", URL: "https://x/2"}, {}}
+	Terminal{Out: &out}.Records(api.Answer{Records: records, RecordsTotal: 30}, 2)
+	if got := out.String(); !strings.Contains(got, "https://x/2\nand 28 more\n") || strings.Count(got, "\n") != 5 {
+		t.Errorf("got\n%s", got)
+	}
+	out.Reset()
+	Terminal{Out: &out}.Records(api.Answer{}, 2)
+	if out.Len() > 0 {
+		t.Errorf("without records: %q", out.String())
+	}
+}
+
+func TestProgress(t *testing.T) {
+	var out bytes.Buffer
+	quick := Terminal{Err: &out, ErrTerminal: true}.Begin("working")
+	quick.Stop()
+	if out.Len() > 0 {
+		t.Errorf("what is quick said %q", out.String())
+	}
+	for _, person := range []bool{true, false} {
+		out.Reset()
+		p := Terminal{Err: &out, ErrTerminal: person}.Begin("working")
+		p.Say("done %d of %d", 1, 2)
+		time.Sleep(1300 * time.Millisecond)
+		p.Stop()
+		got := out.String()
+		if !strings.Contains(got, "done 1 of 2") || strings.Contains(got, "\r") != person || strings.HasSuffix(got, "\r\x1b[K") != person {
+			t.Errorf("on a terminal %v: %q", person, got)
+		}
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	for typed, want := range map[string]bool{"y\n": true, "Yes\n": true, " y ": true, "": false, "\n": false, "no\n": false, "yep\n": false} {
+		var out bytes.Buffer
+		yes, err := Terminal{In: strings.NewReader(typed), Err: &out}.Confirm(context.Background(), "Sure?")
+		if err != nil || yes != want || out.String() != "Sure? [y/N] " {
+			t.Errorf("%q: %v %v %q", typed, yes, err, out.String())
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	never, typing := io.Pipe()
+	defer typing.Close()
+	if yes, err := (Terminal{In: never, Err: &bytes.Buffer{}}).Confirm(ctx, "Sure?"); yes || err == nil {
+		t.Errorf("when interrupted: %v %v", yes, err)
+	}
+}
