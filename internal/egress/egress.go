@@ -115,7 +115,7 @@ type exit struct {
 func (x exit) RoundTrip(r *http.Request) (*http.Response, error) {
 	refuse := func(err error) (*http.Response, error) {
 		if r.Body != nil {
-			r.Body.Close() // a RoundTripper closes the body whatever happens; there is nobody to tell
+			_ = r.Body.Close() // a RoundTripper closes the body whatever happens; there is nobody to tell
 		}
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,6 +68,13 @@ func (s *scripted) log(what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = append(s.asked, what)
+}
+
+// requests are what was asked so far.
+func (s *scripted) requests() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
 }
 
 func org(t testing.TB, answer http.HandlerFunc) *scripted {

@@ -90,16 +90,16 @@ func TestQueryAsSOQL(t *testing.T) {
 		s := org(t, rows())
 		_, err := s.call(queryTool, c.args)
 		if c.want == "" {
-			if steward.KindOf(err) != steward.Invalid || s.asked != nil {
+			if steward.KindOf(err) != steward.Invalid || s.requests() != nil {
 				t.Errorf("%s: %v", c.args, err)
 			}
 			continue
 		}
-		if err != nil || len(s.asked) != 1 {
-			t.Errorf("%s: %v %v", c.args, err, s.asked)
+		if err != nil || len(s.requests()) != 1 {
+			t.Errorf("%s: %v %v", c.args, err, s.requests())
 			continue
 		}
-		got := soqlOf(t, s.asked[0])
+		got := soqlOf(t, s.requests()[0])
 		if got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.args, got, c.want)
 		}
@@ -285,8 +285,8 @@ func TestPagesStayInTheOrg(t *testing.T) {
 		s := org(t, func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"totalSize":9,"done":false,"nextRecordsUrl":%q,"records":[{"Id":%q}]}`, next, dealID)
 		})
-		if _, err := s.call(queryTool, `{"object":"Opportunity"}`); steward.KindOf(err) != steward.Upstream || len(s.asked) != 1 {
-			t.Errorf("%q: %v after %v", next, err, s.asked)
+		if _, err := s.call(queryTool, `{"object":"Opportunity"}`); steward.KindOf(err) != steward.Upstream || len(s.requests()) != 1 {
+			t.Errorf("%q: %v after %v", next, err, s.requests())
 		}
 	}
 }
@@ -348,8 +348,8 @@ func TestFailures(t *testing.T) {
 			if !strings.Contains(steward.Message(err), c.says) || c.code != "" && !strings.Contains(steward.Message(err), c.code) {
 				t.Errorf("message %q", steward.Message(err))
 			}
-			if len(s.asked) != c.tries {
-				t.Errorf("tried %d times", len(s.asked))
+			if len(s.requests()) != c.tries {
+				t.Errorf("tried %d times", len(s.requests()))
 			}
 			// Neither what is shown nor what is logged repeats the query or the org's words.
 			if strings.Contains(err.Error(), "Maria") {
@@ -386,8 +386,8 @@ func TestLongRetryAfterIsNotWaitedFor(t *testing.T) {
 		w.Header().Set("Retry-After", "3600")
 		w.WriteHeader(429)
 	})
-	if _, err := s.call(queryTool, `{"object":"Opportunity"}`); steward.KindOf(err) != steward.Limited || len(s.asked) != 1 || s.waits != nil {
-		t.Fatalf("%v after %d tries and %v", err, len(s.asked), s.waits)
+	if _, err := s.call(queryTool, `{"object":"Opportunity"}`); steward.KindOf(err) != steward.Limited || len(s.requests()) != 1 || s.waits != nil {
+		t.Fatalf("%v after %d tries and %v", err, len(s.requests()), s.waits)
 	}
 }
 
@@ -441,7 +441,7 @@ func TestHugeAnswersAreCut(t *testing.T) {
 		}
 	})
 	_, err := s.call(queryTool, `{"object":"Opportunity"}`)
-	if steward.KindOf(err) != steward.Upstream || !strings.Contains(steward.Message(err), "32 MiB") || len(s.asked) != 1 {
+	if steward.KindOf(err) != steward.Upstream || !strings.Contains(steward.Message(err), "32 MiB") || len(s.requests()) != 1 {
 		t.Fatal(err)
 	}
 }

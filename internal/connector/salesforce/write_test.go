@@ -101,8 +101,8 @@ func TestPreviewNamesThePeopleItConcerns(t *testing.T) {
 func TestPreviewOfCreation(t *testing.T) {
 	s := org(t, store(new([]string)))
 	p, err := s.preview(createTool, `{"object":"Opportunity","values":{"Name":"New Deal","Amount":70000,"StageName":"Prospecting","CloseDate":"2026-12-31"}}`)
-	if err != nil || p.Amount != 70000 || len(p.Changes) != 4 || len(s.asked) != 0 {
-		t.Fatalf("%+v %v, asked %v", p, err, s.asked)
+	if err != nil || p.Amount != 70000 || len(p.Changes) != 4 || len(s.requests()) != 0 {
+		t.Fatalf("%+v %v, asked %v", p, err, s.requests())
 	}
 	for _, c := range p.Changes {
 		if c.Value != nil || c.Of.ID != "" || c.Of.Field != c.Name || c.Of.Object != "Opportunity" || c.Stamp != "" {
@@ -221,8 +221,8 @@ func TestWritesAreNeverRetried(t *testing.T) {
 			if c.unknown && !strings.Contains(steward.Message(err), "look at the record") {
 				t.Errorf("message %q", steward.Message(err))
 			}
-			if len(s.asked) != 1 {
-				t.Errorf("asked %v", s.asked)
+			if len(s.requests()) != 1 {
+				t.Errorf("asked %v", s.requests())
 			}
 		})
 	}

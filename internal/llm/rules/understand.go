@@ -362,7 +362,7 @@ func amount(text string) (float64, bool) {
 		return 0, false
 	}
 	digits := strings.ToLower(strings.ReplaceAll(m[1], ",", ""))
-	bare := strings.TrimRight(digits, " kmnthousadilo")
+	bare := strings.TrimRight(digits, " adhiklmnostu")
 	v, err := strconv.ParseFloat(bare, 64)
 	if err != nil || len(bare) > 15 {
 		return 0, false
