@@ -115,7 +115,7 @@ func dispatch(ctx context.Context, args []string, env func(string) string, std t
 			in := &invocation{Terminal: std, env: env, command: c, args: args[len(words):], signIn: config.ForClient(env)}
 			err := c.run(ctx, in)
 			if kind := steward.KindOf(err); c.operator && errors.Unwrap(err) != nil && (kind == steward.Internal || kind == steward.Unavailable) {
-				in.logger().Error("command failed", "command", c.name, "error", err)
+				in.logger().LogAttrs(ctx, slog.LevelError, "command failed", slog.String("command", c.name), slog.Any("cause", errors.Unwrap(err)))
 			}
 			return err
 		}

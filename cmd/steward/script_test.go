@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // Besides testscript's own commands there are
 //
 //	start serve|sandbox [flags]   starts one and sets STEWARD_URL, or ORG_URL with ORG_ADMIN, ORG_MANAGER and ORG_REP
-//	stop serve|sandbox            ends it as a service manager would; it has to end well
+//	end serve|sandbox             ends it as a service manager would; it has to end well
 //	status N command…             runs a command that must exit with N
 //	get NAME PATH                 sets a variable from the JSON in the last command's stdout
 //	org NAME PATH SOQL            sets a variable from what ORG_REP sees in the sandbox
@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"start": start, "stop": stop, "status": status, "get": get, "org": fromOrg, "corrupt": corrupt,
+			"start": start, "end": end, "status": status, "get": get, "org": fromOrg, "corrupt": corrupt,
 		},
 	})
 }
@@ -106,14 +106,14 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func stop(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 1, "stop serve|sandbox")
+func end(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "end serve|sandbox")
 	s := ts.Value("servers").(*servers)
 	s.mu.Lock()
 	cmd := s.running[args[0]]
 	delete(s.running, args[0])
 	s.mu.Unlock()
-	need(ts, cmd != nil, "stop what was started")
+	need(ts, cmd != nil, "end what was started")
 	ts.Check(cmd.Process.Signal(syscall.SIGTERM))
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

@@ -83,7 +83,7 @@ func runServe(ctx context.Context, in *invocation) error {
 	go func() {
 		defer close(resumed)
 		if err := h.Resume(ctx); err != nil && ctx.Err() == nil {
-			log.Error("an interrupted run could not be carried on", "error", err)
+			log.Error("an interrupted run could not be carried on", slog.Any("error", err))
 		}
 	}()
 	if in.json {
