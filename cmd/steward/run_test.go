@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,7 +18,11 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/client"
+	"github.com/stewardhq/steward/cmd/steward/demo"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
+	"github.com/stewardhq/steward/internal/config"
+	"github.com/stewardhq/steward/internal/ledger"
 )
 
 // typed runs a command in this process, as on a terminal where in is typed.
@@ -276,4 +282,83 @@ func (n *notice) Write(p []byte) (int, error) {
 		n.then()
 	}
 	return len(p), nil
+}
+
+// What does not hold is said, and fails the demo: here verify overlooks everything.
+func TestDemoTellsWhatDoesNotHold(t *testing.T) {
+	w := newWorld(t, nil)
+	var out bytes.Buffer
+	story := demo.Story{
+		Terminal: terminal.Terminal{Out: &out, Err: &out}, Data: w.data, Sandbox: w.boxURL, SandboxVersion: sandboxVersion,
+		SignIn: func(token string) (*client.Client, error) {
+			return client.Dial(config.Client{URL: w.url, Token: token})
+		},
+		Verify: func(context.Context, string) (uint64, []ledger.Finding, error) { return 1 << 20, nil, nil },
+	}
+	for _, u := range w.box.Users() {
+		story.Users = append(story.Users, demo.User{Username: u.Username, Name: u.Name, Role: u.Role, AccessToken: u.AccessToken})
+	}
+	token, err := story.Tell(context.Background(), w.admin.token)
+	if err == nil || token != "" || !strings.HasPrefix(steward.Message(err), "1 of ") {
+		t.Errorf("it ended with %q, %v", token, err)
+	}
+	if n := strings.Count(out.String(), "✗ not so: "); n != 1 || !strings.Contains(out.String(), "✗ not so: verify finds it") {
+		t.Errorf("%d checks did not hold:\n%s", n, out.String())
+	}
+}
+
+// A server told to stop takes no more requests and answers those under way.
+func TestServingDrains(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	s, err := listen("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(arrived)
+		<-release
+		fmt.Fprint(w, "done")
+	}), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := make(chan string, 1)
+	go func() {
+		resp, err := http.Get(s.url)
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		answer <- fmt.Sprint(string(text), err)
+	}()
+	<-arrived
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.wait(ctx) }()
+	cancel()
+	// The listener goes at once; the request under way keeps the server waiting.
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		again, err := listen(strings.TrimPrefix(s.url, "http://"), http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+		if err == nil {
+			if err := again.stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it went on listening")
+		}
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("it did not wait: %v", err)
+	case got := <-answer:
+		t.Fatalf("answered too early: %s", got)
+	default:
+	}
+	close(release)
+	if got := <-answer; got != "done<nil>" {
+		t.Errorf("the request under way got %q", got)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v", err)
+	}
 }
