@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -21,6 +22,9 @@ import (
 
 // maxTurns bounds how often a model may be asked in one run.
 const maxTurns = 12
+
+// maxUses bounds how many tools a model may use in one turn.
+const maxUses = 50
 
 // maxRecords bounds how many records an answer names; more are counted, not listed.
 const maxRecords = 2000
@@ -62,7 +66,7 @@ type Result struct {
 // Failure is why a run ended without doing all it was asked.
 type Failure struct {
 	Kind    string `json:"kind"`
-	Message string `json:"message"`
+	Message string `json:"message"` // of a Run's failure a kept text
 }
 
 // Run is one question and what came of it, in tokens. Free texts are tokens as a whole.
@@ -75,7 +79,7 @@ type Run struct {
 	Updated      time.Time              `json:"-"`
 
 	Question     string             `json:"question"`
-	Answer       string             `json:"answer"`
+	Answer       string             `json:"answer"` // "" for none
 	Results      []Result           `json:"results"`
 	Records      []Record           `json:"records"`
 	RecordsTotal int                `json:"records_total"`
@@ -83,7 +87,7 @@ type Run struct {
 	Failure      *Failure           `json:"failure,omitempty"`
 
 	version         int
-	transcript      transcript
+	transcript      transcript // only while it is carried on
 	transcriptToken string
 }
 
@@ -144,6 +148,8 @@ type Agent struct {
 	Model    string
 	Now      func() time.Time
 	Rand     io.Reader
+
+	busy sync.Map // by RunID: what this process carries on at the moment
 }
 
 // Converse finds one of the caller's conversations, or starts a new one when id is empty.
@@ -164,13 +170,15 @@ func (a *Agent) Converse(ctx context.Context, caller identity.Caller, id steward
 func (a *Agent) Ask(ctx context.Context, caller identity.Caller, q gateway.Question) (Run, error) {
 	now := a.Now()
 	caller = caller.Through(steward.BuiltinAgent)
+	a.busy.Store(q.Run, true)
+	defer a.busy.Delete(q.Run)
 	run := Run{ID: q.Run, Conversation: q.Conversation, Member: caller.Member(), Status: Running, Created: now, Updated: now}
 	var err error
 	if run.Question, err = q.In.KeepInside(ctx, steward.ClassPrompt, q.Text()); err != nil {
 		return run, err
 	}
 	run.transcript.Messages = []llm.Message{{Role: llm.User, Content: []llm.Block{{Type: llm.Text, Text: q.Text()}}}}
-	if err := a.Door.Note(ctx, caller, run.ID, ledger.RunStarted, "ok", map[string]string{"prompt": run.Question}); err != nil {
+	if err := a.Door.Note(ctx, caller, run.ID, ledger.RunStarted, ledger.OK, map[string]string{"prompt": run.Question}); err != nil {
 		return run, err
 	}
 	if err := a.save(ctx, caller, q, &run); err != nil {
@@ -179,11 +187,28 @@ func (a *Agent) Ask(ctx context.Context, caller identity.Caller, q gateway.Quest
 	return a.proceed(ctx, caller, q, run)
 }
 
-// Continue carries a run on after its approval was decided, or after a restart.
+// Continue carries a run of the caller's on after its approval was decided, or after a restart. One that
+// has ended already stays as it is; one that is being carried on at the moment is a Conflict.
 func (a *Agent) Continue(ctx context.Context, caller identity.Caller, id steward.RunID, approval steward.ProposalID, granted bool) (Run, error) {
 	caller = caller.Through(steward.BuiltinAgent)
-	run, q, err := a.load(ctx, caller, id)
+	if _, busy := a.busy.LoadOrStore(id, true); busy {
+		return Run{}, steward.Errorf(steward.Conflict, "this run is being carried on already; look at it again in a moment")
+	}
+	defer a.busy.Delete(id)
+	run, err := a.Run(ctx, caller, id)
+	if err != nil || run.Status != Running && run.Status != Waiting {
+		return run, err
+	}
+	if run.Member != caller.Member() {
+		return Run{}, steward.Errorf(steward.NotFound, "you have no run %s", id)
+	}
+	q, err := a.Door.Resume(ctx, caller, run.Conversation, id)
 	if err != nil {
+		return run, err
+	}
+	if err := run.recall(ctx, q); steward.KindOf(err) == steward.Gone {
+		return a.finish(ctx, caller, q, run, "", err) // without its words it can't go on
+	} else if err != nil {
 		return run, err
 	}
 	if run.Status == Waiting {
@@ -207,9 +232,12 @@ func (a *Agent) Continue(ctx context.Context, caller identity.Caller, id steward
 
 // proceed takes turns until the run ends or waits.
 func (a *Agent) proceed(ctx context.Context, caller identity.Caller, q gateway.Question, run Run) (Run, error) {
-	for range maxTurns {
+	for {
 		t := &run.transcript
 		if t.Messages[len(t.Messages)-1].Role == llm.User {
+			if len(t.Messages) > 2*maxTurns {
+				return a.finish(ctx, caller, q, run, "", steward.Errorf(steward.Limited, "this took more than %d turns and was stopped; ask for less at once", maxTurns))
+			}
 			answer, err := a.Door.Do(ctx, caller, gateway.Call{Run: run.ID, In: q.In, Tool: a.Provider, Model: a.request(*t)})
 			if err != nil {
 				return a.finish(ctx, caller, q, run, "", err)
@@ -219,8 +247,11 @@ func (a *Agent) proceed(ctx context.Context, caller identity.Caller, q gateway.Q
 				return a.finish(ctx, caller, q, run, text(answer.Answer.Content),
 					steward.Errorf(steward.NotUnderstood, "nothing here understood the question; see `steward ask --examples`"))
 			}
-			if len(uses(answer.Answer.Content)) == 0 {
+			switch n := len(uses(answer.Answer.Content)); {
+			case n == 0:
 				return a.finish(ctx, caller, q, run, text(answer.Answer.Content), t.failed())
+			case n > maxUses:
+				return a.finish(ctx, caller, q, run, "", steward.Errorf(steward.Limited, "the model wanted %d things at once and may want %d; ask for less", n, maxUses))
 			}
 			t.Failures = nil
 			if err := a.save(ctx, caller, q, &run); err != nil {
@@ -240,7 +271,6 @@ func (a *Agent) proceed(ctx context.Context, caller identity.Caller, q gateway.Q
 			return run, err
 		}
 	}
-	return a.finish(ctx, caller, q, run, "", steward.Errorf(steward.Limited, "this took more than %d turns and was stopped; ask for less at once", maxTurns))
 }
 
 // useTools carries out the tool calls of the model's last message that have no result yet. Those that
@@ -264,6 +294,12 @@ func (a *Agent) useTools(ctx context.Context, caller identity.Caller, q gateway.
 			t.fail(use.ID, failure(err))
 		default:
 			t.Results = append(t.Results, llm.Block{Type: llm.ToolResult, ToolUseID: use.ID, Content: content})
+		}
+		if run.Approval != "" {
+			// What was carried out must not look undone after a crash.
+			if err := a.save(ctx, caller, q, run); err != nil {
+				return nil, err
+			}
 		}
 	}
 	t.Proposed = proposed
@@ -294,25 +330,27 @@ func (a *Agent) wait(ctx context.Context, caller identity.Caller, q gateway.Ques
 	return run, a.save(ctx, caller, q, &run)
 }
 
-// finish ends a run with an answer, a failure, or both.
+// finish ends a run with an answer, a failure, or both. What a failure says may quote what was asked for, so
+// it is kept as a text, like the answer.
 func (a *Agent) finish(ctx context.Context, caller identity.Caller, q gateway.Question, run Run, answer string, failed error) (Run, error) {
+	ctx = context.WithoutCancel(ctx)
 	run.Status, run.Approval = Done, ""
-	outcome := "ok"
+	outcome := ledger.OK
+	var err error
 	if failed != nil {
-		run.Status, run.Failure, outcome = Failed, failure(failed), "error"
+		run.Status, run.Failure, outcome = Failed, failure(failed), ledger.Failed
 		switch steward.KindOf(failed) {
 		case steward.NotUnderstood:
 			run.Status = NotUnderstood
 		case steward.Denied:
-			outcome = "denied"
+			outcome = ledger.Denied
 		}
-	}
-	ctx = context.WithoutCancel(ctx)
-	if answer != "" {
-		var err error
-		if run.Answer, err = q.In.KeepInside(ctx, steward.ClassRun, answer); err != nil {
+		if run.Failure.Message, err = q.In.KeepInside(ctx, steward.ClassRun, run.Failure.Message); err != nil {
 			return run, err
 		}
+	}
+	if run.Answer, err = q.In.KeepInside(ctx, steward.ClassRun, answer); err != nil {
+		return run, err
 	}
 	if err := a.save(ctx, caller, q, &run); err != nil {
 		return run, err

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/stewardhq/steward"
@@ -17,9 +18,11 @@ type body struct {
 	Transcript string `json:"transcript"` // a token for the dialogue
 }
 
-// save stores the run's next version. The transcript is kept anew and the one before destroyed: after a
-// crash between the two, an old transcript is left behind until its period ends.
+// save stores the run's next version, also when nobody waits for the answer any more: the step was taken.
+// The transcript is kept anew and the one before destroyed: after a crash between the two, an old
+// transcript is left behind until its period ends.
 func (a *Agent) save(ctx context.Context, caller identity.Caller, q gateway.Question, run *Run) error {
+	ctx = context.WithoutCancel(ctx)
 	raw, err := json.Marshal(run.transcript)
 	if err != nil {
 		return fmt.Errorf("agent: transcript: %w", err)
@@ -48,24 +51,16 @@ func (a *Agent) save(ctx context.Context, caller identity.Caller, q gateway.Ques
 	return q.In.Discard(ctx, previous)
 }
 
-// load opens a stored run with its transcript, to carry it on.
-func (a *Agent) load(ctx context.Context, caller identity.Caller, id steward.RunID) (Run, gateway.Question, error) {
-	run, err := a.Run(ctx, caller, id)
+// recall opens a stored run's transcript. Gone once its words were forgotten.
+func (r *Run) recall(ctx context.Context, q gateway.Question) error {
+	kept, err := q.In.Kept(ctx, r.transcriptToken)
 	if err != nil {
-		return run, gateway.Question{}, err
+		return err
 	}
-	q, err := a.Door.Resume(ctx, caller, run.Conversation, run.ID)
-	if err != nil {
-		return run, q, err
+	if err := json.Unmarshal([]byte(kept), &r.transcript); err != nil {
+		return fmt.Errorf("agent: transcript of %s: %w", r.ID, err)
 	}
-	kept, err := q.In.Kept(ctx, run.transcriptToken)
-	if err != nil {
-		return run, q, err
-	}
-	if err := json.Unmarshal([]byte(kept), &run.transcript); err != nil {
-		return run, q, fmt.Errorf("agent: transcript of %s: %w", id, err)
-	}
-	return run, q, nil
+	return nil
 }
 
 // Run opens a stored run of the caller's workspace, in tokens. Whether it is theirs to see is decided
@@ -92,7 +87,15 @@ func (a *Agent) Run(ctx context.Context, caller identity.Caller, id steward.RunI
 // Dialogue is what the model was told and said in a run, in tokens: exactly what left for it. Gone once
 // the run's words were forgotten.
 func (a *Agent) Dialogue(ctx context.Context, caller identity.Caller, id steward.RunID) ([]llm.Message, error) {
-	run, _, err := a.load(ctx, caller, id)
+	run, err := a.Run(ctx, caller, id)
+	if err != nil {
+		return nil, err
+	}
+	q, err := a.Door.Resume(ctx, caller, run.Conversation, id)
+	if err != nil {
+		return nil, err
+	}
+	err = run.recall(ctx, q)
 	return run.transcript.Messages, err
 }
 
@@ -100,39 +103,52 @@ func (a *Agent) Dialogue(ctx context.Context, caller identity.Caller, id steward
 type Resumer func(ctx context.Context, ws steward.WorkspaceID, m steward.MemberID, agent steward.AgentID) (identity.Caller, error)
 
 // ContinueUnfinished carries on the runs that a stop or crash interrupted, and those whose approval was
-// decided just before it. It returns how many.
+// decided just before it. It returns how many. One that can't be carried on doesn't stop the others: the
+// error joins what went wrong with each.
 func (a *Agent) ContinueUnfinished(ctx context.Context, ws steward.WorkspaceID, resume Resumer) (int, error) {
 	rows, err := a.Store.UnfinishedRuns(ctx, ws)
 	if err != nil {
 		return 0, err
 	}
 	continued := 0
+	var failed []error
 	for _, row := range rows {
-		caller, err := resume(ctx, ws, row.Member, steward.BuiltinAgent)
-		if err != nil {
-			return continued, err
+		if ctx.Err() != nil {
+			break
 		}
-		run, err := a.Run(ctx, caller, row.ID)
-		if err != nil {
-			return continued, err
+		switch went, err := a.continueRow(ctx, ws, row, resume); {
+		case err != nil:
+			failed = append(failed, fmt.Errorf("agent: run %s: %w", row.ID, err))
+		case went:
+			continued++
 		}
-		granted := false
-		if run.Status == Waiting {
-			p, err := a.Door.Proposal(ctx, caller, run.Approval)
-			if err != nil {
-				return continued, err
-			}
-			if p.Status == gateway.Waiting {
-				continue // nobody decided yet
-			}
-			granted = p.Status == gateway.Approved
-		}
-		if _, err := a.Continue(ctx, caller, row.ID, run.Approval, granted); err != nil {
-			return continued, err
-		}
-		continued++
 	}
-	return continued, nil
+	return continued, errors.Join(failed...)
+}
+
+// continueRow carries one run on, unless nobody has decided on it yet or it is being carried on already.
+func (a *Agent) continueRow(ctx context.Context, ws steward.WorkspaceID, row Row, resume Resumer) (bool, error) {
+	if _, busy := a.busy.Load(row.ID); busy {
+		return false, nil
+	}
+	caller, err := resume(ctx, ws, row.Member, steward.BuiltinAgent)
+	if err != nil {
+		return false, err
+	}
+	run, err := a.Run(ctx, caller, row.ID)
+	if err != nil {
+		return false, err
+	}
+	granted := false
+	if run.Status == Waiting {
+		p, err := a.Door.Proposal(ctx, caller, run.Approval)
+		if err != nil || p.Status == gateway.Waiting {
+			return false, err
+		}
+		granted = p.Status == gateway.Approved
+	}
+	_, err = a.Continue(ctx, caller, row.ID, run.Approval, granted)
+	return err == nil, err
 }
 
 func place(ws steward.WorkspaceID, id steward.RunID) steward.Place {

@@ -158,16 +158,21 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // reply writes JSON. That the reader has gone is nobody's failure.
 func reply(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	head(w, "application/json")
 	w.WriteHeader(status)
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(body)
 }
 
-// read parses a request's body once, strictly.
+// head sets what every answer says of itself: none is kept on the way.
+func head(w http.ResponseWriter, contentType string) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+}
+
+// read parses a request's body once, strictly. Its errors repeat nothing of the body, not even for the log.
 func read[T any](r *http.Request) (body T, err error) {
 	raw, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -180,7 +185,7 @@ func read[T any](r *http.Request) (body T, err error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&body); err != nil {
-		return body, steward.Errorf(steward.Invalid, "the body is not the JSON expected here: %s", jsonTrouble(err)).Because(err)
+		return body, steward.Errorf(steward.Invalid, "the body is not the JSON expected here: %s", jsonTrouble(err))
 	}
 	if d.More() {
 		return body, steward.Errorf(steward.Invalid, "the body holds more than one JSON value")
@@ -188,7 +193,7 @@ func read[T any](r *http.Request) (body T, err error) {
 	return body, nil
 }
 
-// jsonTrouble says what is wrong with JSON without repeating what it held.
+// jsonTrouble says what is wrong with JSON.
 func jsonTrouble(err error) string {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError

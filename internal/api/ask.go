@@ -114,6 +114,9 @@ func (s *Server) approvals(w http.ResponseWriter, r *http.Request, caller identi
 			continue
 		}
 		approval, err := s.approval(ctx, caller, row.ID)
+		if steward.KindOf(err) == steward.Gone {
+			continue // nobody can decide on what was forgotten
+		}
 		if err != nil {
 			return err
 		}
@@ -135,10 +138,9 @@ func (s *Server) settle(w http.ResponseWriter, r *http.Request, caller identity.
 	if body.Decision != "approve" && body.Decision != "deny" {
 		return steward.Errorf(steward.Invalid, "the decision is approve or deny")
 	}
-	grant := body.Decision == "approve"
-	p, settled := s.Gateway.Settle(ctx, caller, steward.ProposalID(r.PathValue("id")), grant)
-	if settled != nil && p.Status != gateway.Expired {
-		return settled
+	p, err := s.Gateway.Settle(ctx, caller, steward.ProposalID(r.PathValue("id")), body.Decision == "approve")
+	if err != nil {
+		return err
 	}
 	asker := caller
 	if p.Member != caller.Member() {
@@ -146,12 +148,12 @@ func (s *Server) settle(w http.ResponseWriter, r *http.Request, caller identity.
 			return err
 		}
 	}
-	run, err := s.Agent.Continue(ctx, asker, p.Run, p.ID, grant && settled == nil)
+	run, err := s.Agent.Continue(ctx, asker, p.Run, p.ID, p.Status == gateway.Approved)
 	if err != nil {
 		return err
 	}
-	if settled != nil {
-		return settled
+	if p.Status == gateway.Expired {
+		return steward.Errorf(steward.Conflict, "this proposal expired on %s; ask again", p.Expires.UTC().Format(time.DateTime))
 	}
 	return s.show(ctx, w, caller, run)
 }
@@ -172,12 +174,13 @@ func (s *Server) show(ctx context.Context, w http.ResponseWriter, caller identit
 		a.Records = []agent.Record{}
 	}
 	if run.Status == agent.Waiting {
-		var err error
-		if a.Approval, err = s.inTokens(ctx, caller, run.Approval); err != nil {
+		p, err := s.Gateway.Proposal(ctx, caller, run.Approval)
+		if err != nil {
 			return err
 		}
+		a.Approval = inTokens(p)
 	}
-	if err := s.reveal(ctx, caller, run, &a); err != nil {
+	if err := s.reveal(ctx, caller, run.Conversation, run.ID, &a); err != nil {
 		return err
 	}
 	reply(w, status(run), a)
@@ -201,8 +204,8 @@ func status(run agent.Run) int {
 
 // reveal replaces the tokens of everything that a person will read. The JSON goes through as one
 // document, so that each record is read once.
-func (s *Server) reveal(ctx context.Context, caller identity.Caller, run agent.Run, a any) error {
-	in, err := s.Gateway.Conversation(ctx, caller, run.Conversation)
+func (s *Server) reveal(ctx context.Context, caller identity.Caller, conversation steward.ConversationID, run steward.RunID, a any) error {
+	in, err := s.Gateway.Conversation(ctx, caller, conversation)
 	if err != nil {
 		return err
 	}
@@ -210,34 +213,27 @@ func (s *Server) reveal(ctx context.Context, caller identity.Caller, run agent.R
 	if err != nil {
 		return err
 	}
-	filled, err := s.Gateway.Reveal(ctx, caller, run.ID, in, raw)
+	filled, err := s.Gateway.Reveal(ctx, caller, run, in, raw)
 	if err != nil {
 		return err
 	}
 	return json.Unmarshal(filled, a)
 }
 
-func (s *Server) inTokens(ctx context.Context, caller identity.Caller, id steward.ProposalID) (*Approval, error) {
-	p, err := s.Gateway.Proposal(ctx, caller, id)
-	if err != nil {
-		return nil, err
-	}
+func inTokens(p gateway.Proposal) *Approval {
 	a := &Approval{ID: p.ID, Run: p.Run, Needs: p.Needs, Status: p.Status, Expires: p.Expires, Changes: []steward.Change{}}
 	for _, c := range p.Calls {
 		a.Changes = append(a.Changes, c.Changes...)
 	}
-	return a, nil
+	return a
 }
 
 // approval is one as the caller may read it.
 func (s *Server) approval(ctx context.Context, caller identity.Caller, id steward.ProposalID) (*Approval, error) {
-	a, err := s.inTokens(ctx, caller, id)
+	p, err := s.Gateway.Proposal(ctx, caller, id)
 	if err != nil {
 		return nil, err
 	}
-	run, err := s.Agent.Run(ctx, caller, a.Run)
-	if err != nil {
-		return nil, err
-	}
-	return a, s.reveal(ctx, caller, run, a)
+	a := inTokens(p)
+	return a, s.reveal(ctx, caller, p.Conversation, p.Run, a)
 }

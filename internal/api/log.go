@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -55,14 +56,19 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, caller identity.Cal
 	if !s.Gateway.MayView(caller, "ledger", "", why) {
 		owner, q.OnBehalfOf = caller.Member(), caller.Member()
 	}
-	if err := s.view(r.Context(), caller, "ledger", ledger.LedgerRead, owner, q.Run, why); err != nil {
+	// The reading's entry names the run for ever, so what doesn't look like a run's id doesn't go there.
+	named := q.Run
+	if !runID.MatchString(string(named)) {
+		named = ""
+	}
+	if err := s.view(r.Context(), caller, "ledger", ledger.LedgerRead, owner, named, why); err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	w.Header().Set("Cache-Control", "no-store")
+	head(w, "application/x-ndjson")
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
-	return s.Ledger.Read(r.Context(), caller.Workspace(), q, func(h ledger.Header) error {
+	begun := false
+	err = s.Ledger.Read(r.Context(), caller.Workspace(), q, func(h ledger.Header) error {
 		e := Entry{
 			Seq: h.Seq, Time: h.Time, Kind: h.Kind, Run: h.Run, Caller: h.Caller, OnBehalfOf: h.OnBehalfOf, Authentication: h.Authentication,
 			System: h.System, Tool: h.Tool, Effect: h.Effect, Decision: h.Decision, Policies: h.Policies, PolicySet: h.PolicySet,
@@ -75,9 +81,19 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, caller identity.Cal
 		if e.Targets == nil {
 			e.Targets = []string{}
 		}
+		begun = true
 		return lines.Encode(e)
 	})
+	if err != nil && begun {
+		// What was sent looks like a whole log: only a broken connection tells the reader that it isn't.
+		s.Log.ErrorContext(r.Context(), "log broke off", "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	return err
 }
+
+// runID is what a run's id looks like.
+var runID = regexp.MustCompile(`^run_[0-9a-z]{1,32}$`)
 
 func number(r *http.Request, name string) (uint64, error) {
 	text := r.URL.Query().Get(name)

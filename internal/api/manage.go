@@ -171,6 +171,9 @@ func (s *Server) issueToken(w http.ResponseWriter, r *http.Request, caller ident
 		return err
 	}
 	ttl := identity.DefaultTTL
+	if body.Days < 0 || body.Days > 366 {
+		return steward.Errorf(steward.Invalid, "a token lives from 1 to 366 days")
+	}
 	if body.Days != 0 {
 		ttl = time.Duration(body.Days) * 24 * time.Hour
 	}
@@ -248,8 +251,8 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, caller identity
 	return nil
 }
 
-// erase forgets a person. In a workspace with several administrators nobody should forget alone; until
-// a second one can confirm, that is refused.
+// erase forgets a person. In a workspace with several administrators nobody forgets alone: until a second
+// one can confirm, that is refused.
 func (s *Server) erase(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
 	ctx := r.Context()
 	body, err := read[struct {
@@ -264,6 +267,9 @@ func (s *Server) erase(w http.ResponseWriter, r *http.Request, caller identity.C
 		administrators, err := s.Directory.Administrators(ctx, caller.Workspace())
 		if err != nil {
 			return err
+		}
+		if administrators > 1 && !body.DryRun {
+			return steward.Errorf(steward.Denied, "this workspace has %d administrators, so two of them have to agree, which can't be done yet; a sole administrator forgets people alone", administrators)
 		}
 		subject, err := s.Gateway.Subject(ctx, caller, body.Person)
 		if err != nil {

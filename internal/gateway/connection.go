@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/stewardhq/steward"
@@ -17,6 +19,7 @@ import (
 // credential is what is sealed of a member's sign-in at a system.
 type credential struct {
 	AccessToken string `json:"access_token"`
+	InstanceURL string `json:"instance_url"` // whom it was handed over for; nobody else is ever given it
 }
 
 // session gathers what a call acts with: the member's own credential on the workspace's connection.
@@ -42,6 +45,9 @@ func (g *Gateway) session(ctx context.Context, caller identity.Caller, id stewar
 	if err := json.Unmarshal(plain, &secret); err != nil {
 		return connector.Session{}, fmt.Errorf("gateway: credential: %w", err)
 	}
+	if secret.InstanceURL != connection.InstanceURL {
+		return connector.Session{}, steward.Errorf(steward.Unauthenticated, "%s is at another address since you connected your account; connect it again with `steward connect %s`", id, id)
+	}
 	return g.sessionWith(caller.Workspace(), connection, secret)
 }
 
@@ -55,6 +61,10 @@ func (g *Gateway) sessionWith(ws steward.WorkspaceID, c Connection, secret crede
 // Connect links a member to a system with their own credential, after asking the system whose it is.
 func (g *Gateway) Connect(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID, instanceURL, accessToken string) (connector.Identity, error) {
 	var who connector.Identity
+	// The name of a system that doesn't exist is free text: not for the ledger.
+	if _, ok := g.Connectors[string(id)]; !ok {
+		return who, steward.Errorf(steward.Invalid, "Steward can't connect to %q; it knows %s", id, strings.Join(slices.Sorted(maps.Keys(g.Connectors)), ", "))
+	}
 	err := g.Govern(ctx, caller, Act{
 		Kind: ledger.ConnectionAdded, Action: policy.Manage, Stored: "connections", Owner: member, System: string(id),
 	}, func(ctx context.Context) (err error) {
@@ -65,10 +75,6 @@ func (g *Gateway) Connect(ctx context.Context, caller identity.Caller, member st
 }
 
 func (g *Gateway) connect(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID, instanceURL, accessToken string) (connector.Identity, error) {
-	system, ok := g.Connectors[string(id)]
-	if !ok {
-		return connector.Identity{}, steward.Errorf(steward.Invalid, "Steward can't connect to %q; it knows salesforce", id)
-	}
 	address, err := url.Parse(strings.TrimRight(instanceURL, "/"))
 	if err != nil || address.Host == "" || address.Path != "" || address.RawQuery != "" || address.User != nil ||
 		(address.Scheme != "https" && address.Scheme != "http") {
@@ -77,7 +83,7 @@ func (g *Gateway) connect(ctx context.Context, caller identity.Caller, member st
 	if accessToken == "" {
 		return connector.Identity{}, steward.Errorf(steward.Invalid, "an access token is needed to connect")
 	}
-	secret := credential{AccessToken: accessToken}
+	secret := credential{AccessToken: accessToken, InstanceURL: address.String()}
 	link := Connection{ID: id, InstanceURL: address.String(), Created: g.Now()}
 	known, err := g.Connections.Connection(ctx, caller.Workspace(), id)
 	switch {
@@ -96,7 +102,7 @@ func (g *Gateway) connect(ctx context.Context, caller identity.Caller, member st
 	if err != nil {
 		return connector.Identity{}, err
 	}
-	who, err := system.Identify(ctx, session)
+	who, err := g.Connectors[string(id)].Identify(ctx, session)
 	if err != nil {
 		return connector.Identity{}, err
 	}

@@ -6,6 +6,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -80,7 +81,7 @@ func (g *Gateway) Do(ctx context.Context, caller identity.Caller, call Call) (Re
 	}
 	entry, parts, err := target.intent(ctx)
 	if err != nil {
-		return Result{}, err
+		return Result{}, g.refuse(ctx, caller, call, policy.Decision{}, err)
 	}
 	intent, err := g.Ledger.Begin(ctx, caller.Workspace(), decided(entry, decision), parts...)
 	if err != nil {
@@ -88,7 +89,7 @@ func (g *Gateway) Do(ctx context.Context, caller identity.Caller, call Call) (Re
 	}
 	began := g.Now()
 	// A crash from here on leaves the intent open: what the system did is unknown until the outcome stands.
-	result, done, failed := target.act(ctx)
+	result, done, failed := safely(ctx, target)
 
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), outcomeDeadline)
 	defer cancel()
@@ -108,6 +109,19 @@ type target interface {
 	intent(ctx context.Context) (ledger.Entry, []ledger.Part, error)
 	// act puts the real values in, acts, and takes them out again.
 	act(ctx context.Context) (Result, done, error)
+}
+
+// safely acts, and makes of a panic a failure of which nobody knows what it did. A panic's own words may
+// quote values, so only its type goes into the log.
+func safely(ctx context.Context, t target) (result Result, d done, failed error) {
+	defer func() {
+		if p := recover(); p != nil {
+			result, d = Result{}, done{unknown: true}
+			failed = steward.Errorf(steward.Internal, "this broke off inside Steward; whether it took effect is not known, so look before you try again").
+				Because(fmt.Errorf("gateway: panic of type %T", p))
+		}
+	}()
+	return t.act(ctx)
 }
 
 func (g *Gateway) target(ctx context.Context, caller identity.Caller, call Call) (target, error) {
@@ -157,12 +171,9 @@ func (g *Gateway) refuse(ctx context.Context, caller identity.Caller, call Call,
 	system, tool := call.names(g)
 	entry := decided(g.entry(caller, call.Run), decision)
 	entry.Kind, entry.System, entry.Tool = ledger.CallDenied, system, tool
-	entry.Outcome, entry.Error = "denied", steward.KindOf(why).String()
+	entry.Outcome, entry.Error = ledger.Denied, steward.KindOf(why).String()
 	if steward.KindOf(why) == steward.NeedsApproval {
-		entry.Kind, entry.Outcome, entry.Error = ledger.CallNeedsApproval, "waiting", ""
-	}
-	if entry.Decision == "" || decision.Verdict == policy.Allow {
-		entry.Decision = policy.Deny.String()
+		entry.Kind, entry.Outcome, entry.Error = ledger.CallNeedsApproval, ledger.Waiting, ""
 	}
 	if _, err := g.Ledger.Append(context.WithoutCancel(ctx), caller.Workspace(), entry); err != nil {
 		return err

@@ -65,7 +65,7 @@ func (g *Gateway) Permit(ctx context.Context, caller identity.Caller, act Act) e
 	if err != nil {
 		return err
 	}
-	entry.Kind, entry.Outcome = act.Kind, "ok"
+	entry.Kind, entry.Outcome = act.Kind, ledger.OK
 	_, err = g.Ledger.Append(ctx, caller.Workspace(), decided(entry, decision))
 	return err
 }
@@ -101,7 +101,7 @@ func (g *Gateway) permit(ctx context.Context, caller identity.Caller, act Act) (
 	if decision.Verdict == policy.Allow {
 		return decision, entry, nil
 	}
-	entry.Kind, entry.Outcome, entry.Error = ledger.StoredDenied, "denied", steward.Denied.String()
+	entry.Kind, entry.Outcome, entry.Error = ledger.StoredDenied, ledger.Denied, steward.Denied.String()
 	if _, err := g.Ledger.Append(context.WithoutCancel(ctx), caller.Workspace(), decided(entry, decision)); err != nil {
 		return decision, entry, err
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"regexp"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/identity"
@@ -12,6 +14,9 @@ import (
 	"github.com/stewardhq/steward/internal/llm"
 	"github.com/stewardhq/steward/internal/policy"
 )
+
+// maxAnswer is the longest answer of a model, in bytes: some times what it is asked for.
+const maxAnswer = 256 << 10
 
 // modelTarget is a language model of a registered provider.
 type modelTarget struct {
@@ -28,7 +33,10 @@ func (g *Gateway) modelTarget(caller identity.Caller, call Call) (*modelTarget, 
 		return nil, steward.Errorf(steward.Denied, "no model provider %q is set up here", call.Tool)
 	}
 	raw, err := json.Marshal(call.Model)
-	return &modelTarget{g: g, caller: caller, call: call, model: model, bytes: raw}, err
+	if err != nil {
+		return nil, fmt.Errorf("gateway: model request: %w", err)
+	}
+	return &modelTarget{g: g, caller: caller, call: call, model: model, bytes: raw}, nil
 }
 
 // asks refuses a provider without a registered arrangement before policy is asked and a byte is sent.
@@ -68,37 +76,76 @@ func receipt(model string, raw []byte) modelReceipt {
 
 func (m *modelTarget) act(ctx context.Context) (Result, done, error) {
 	answer, err := m.model.Generate(ctx, *m.call.Model)
+	if err == nil && answer.Model != m.call.Model.Model {
+		err = steward.Errorf(steward.Upstream, "another model answered than the one that was asked; nothing of it is used")
+	}
+	var raw []byte
+	if err == nil {
+		raw, err = marshalAnswer(answer)
+	}
+	if err == nil {
+		answer.Content, err = m.inside(ctx, answer.Content)
+	}
 	if err != nil {
 		return Result{}, m.g.done(outcomeBody{}, 0, err), err
-	}
-	if answer.Model != m.call.Model.Model {
-		err := steward.Errorf(steward.Upstream, "another model answered than the one that was asked; nothing of it is used")
-		return Result{}, m.g.done(outcomeBody{}, 0, err), err
-	}
-	raw, err := json.Marshal(answer)
-	if err != nil {
-		return Result{}, done{}, err
 	}
 	r := receipt(answer.Model, raw)
 	r.StopReason, r.Input, r.Output = answer.StopReason, answer.Usage.InputTokens, answer.Usage.OutputTokens
-	for i, block := range answer.Content {
-		// A model can only repeat what it was told, in tokens; should it guess a value that this
-		// conversation knows, the value goes no further than here.
-		switch block.Type {
-		case llm.Text:
-			answer.Content[i].Text, err = m.call.In.MaskInside(ctx, block.Text)
-		case llm.ToolUse:
-			answer.Content[i].Input, err = m.call.In.MaskInsideJSON(ctx, block.Input)
-			if _, _, unknown := m.g.tool(block.Name); unknown == nil {
-				r.Tools = append(r.Tools, block.Name)
-			}
-		default:
-			err = steward.Errorf(steward.Upstream, "the model answered with content of a kind that Steward doesn't pass on")
-		}
-		if err != nil {
-			return Result{}, m.g.done(outcomeBody{}, 0, err), err
+	for _, block := range answer.Content {
+		if _, _, unknown := m.g.tool(block.Name); unknown == nil {
+			r.Tools = append(r.Tools, block.Name)
 		}
 	}
 	part, err := m.g.part(r)
 	return Result{Answer: answer}, done{parts: []ledger.Part{part}}, err
+}
+
+// marshalAnswer gives an answer's bytes, unless they are no answer.
+func marshalAnswer(answer llm.Response) ([]byte, error) {
+	raw, err := json.Marshal(answer)
+	if err != nil {
+		return nil, unreadable.Because(err) // a tool's arguments that are no JSON
+	}
+	if len(raw) > maxAnswer {
+		return nil, steward.Errorf(steward.Upstream, "the model's answer has %d bytes and may have %d; ask for less at once", len(raw), maxAnswer)
+	}
+	return raw, nil
+}
+
+var unreadable = steward.Errorf(steward.Upstream, "the model's answer can't be read, so nothing of it is used; ask again")
+
+// toolName is the form that a tool's name has.
+var toolName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+
+// inside takes an answer's content in: blocks of the kinds that Steward knows, and of each what its kind
+// has. A model can only repeat what it was told, in tokens; should it guess a value that this conversation
+// knows, the value goes no further than here.
+func (m *modelTarget) inside(ctx context.Context, blocks []llm.Block) ([]llm.Block, error) {
+	content := make([]llm.Block, 0, len(blocks))
+	seen := map[string]bool{}
+	for _, b := range blocks {
+		var err error
+		switch {
+		case b.Type == llm.Text:
+			b = llm.Block{Type: b.Type, Text: b.Text}
+			b.Text, err = m.call.In.MaskInside(ctx, b.Text)
+		case b.Type == llm.ToolUse && b.ID != "" && !seen[b.ID] && toolName.MatchString(b.Name):
+			seen[b.ID] = true // a result is found by it
+			b = llm.Block{Type: b.Type, ID: b.ID, Name: b.Name, Input: b.Input}
+			if len(b.Input) == 0 {
+				b.Input = json.RawMessage(`{}`)
+			}
+			b.Input, err = m.call.In.MaskInsideJSON(ctx, b.Input)
+		default:
+			err = steward.Errorf(steward.Upstream, "the model answered with content of a kind that Steward doesn't pass on")
+		}
+		if steward.KindOf(err) == steward.Invalid {
+			err = unreadable.Because(err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		content = append(content, b)
+	}
+	return content, nil
 }

@@ -108,17 +108,16 @@ func (g *Gateway) Propose(ctx context.Context, caller identity.Caller, q Questio
 	if p.Sealed, err = g.Sealer.Seal(ctx, proposalPlace(ws, p.ID), []steward.Scope{steward.TimeScope(steward.ClassRun, now)}, body); err != nil {
 		return p, err
 	}
-	if err := g.Proposals.AddProposal(ctx, ws, p.ProposalRow); err != nil {
-		return p, err
-	}
 	entry := decided(g.entry(caller, q.Run), decision)
-	entry.Kind, entry.System, entry.Outcome, entry.Targets = ledger.ApprovalRequested, "steward", "waiting", []string{string(p.ID)}
+	entry.Kind, entry.System, entry.Outcome, entry.Targets = ledger.ApprovalRequested, "steward", ledger.Waiting, []string{string(p.ID)}
 	part, err := g.part(map[string]any{"proposal": p.ID, "needs": p.Needs, "calls": len(p.Calls), "expires": p.Expires.UTC()})
 	if err != nil {
 		return p, err
 	}
-	_, err = g.Ledger.Append(ctx, ws, entry, part)
-	return p, err
+	if _, err := g.Ledger.Append(ctx, ws, entry, part); err != nil {
+		return p, err // nobody is asked to approve what is not on record
+	}
+	return p, g.Proposals.AddProposal(ctx, ws, p.ProposalRow)
 }
 
 // Proposal finds one by id.
@@ -140,7 +139,7 @@ func (g *Gateway) Proposal(ctx context.Context, caller identity.Caller, id stewa
 
 // Settle decides on a proposal: the asker confirms or withdraws what needs their own confirmation,
 // somebody else approves or refuses what needs another. Who may not read a value that it uses can't
-// approve it.
+// approve it. One that has expired is settled as expired, whatever was decided: its Status says so.
 func (g *Gateway) Settle(ctx context.Context, caller identity.Caller, id steward.ProposalID, grant bool) (Proposal, error) {
 	p, err := g.Proposal(ctx, caller, id)
 	if err != nil {
@@ -150,8 +149,7 @@ func (g *Gateway) Settle(ctx context.Context, caller identity.Caller, id steward
 	if grant {
 		kind, to = ledger.ApprovalGranted, Approved
 	}
-	expired := !g.Now().Before(p.Expires)
-	if expired {
+	if !g.Now().Before(p.Expires) {
 		kind, to = ledger.ApprovalExpired, Expired
 	}
 	act := Act{
@@ -165,18 +163,18 @@ func (g *Gateway) Settle(ctx context.Context, caller identity.Caller, id steward
 		if p.Status != Waiting {
 			return steward.Errorf(steward.Conflict, "this was %s already", p.Status)
 		}
-		if grant && !expired && caller.Member() != p.Member {
+		if to == Approved && caller.Member() != p.Member {
 			if err := g.canRead(ctx, caller, p); err != nil {
 				return err
 			}
 		}
 		return g.Proposals.Settle(ctx, caller.Workspace(), id, to, caller.Member())
 	})
-	if err == nil && expired {
-		err = steward.Errorf(steward.Conflict, "this proposal expired on %s; ask again", p.Expires.UTC().Format(time.DateTime))
+	if err != nil {
+		return p, err
 	}
 	p.Status, p.DecidedBy = to, caller.Member()
-	return p, err
+	return p, nil
 }
 
 // canRead refuses an approver who can't see everything that they would approve.

@@ -196,7 +196,7 @@ func (t *toolTarget) act(ctx context.Context) (Result, done, error) {
 		}
 		return Result{preview: &preview}, t.g.done(outcomeBody{}, len(preview.Targets), nil), nil
 	}
-	if t.call.Approval != "" {
+	if t.approved != "" {
 		// From here on the approval is spent: a crash before the outcome leaves the write unknown, and it is
 		// never tried twice.
 		if err := t.g.Proposals.Take(ctx, t.caller.Workspace(), t.call.Approval, t.index); err != nil {
@@ -204,10 +204,44 @@ func (t *toolTarget) act(ctx context.Context) (Result, done, error) {
 		}
 	}
 	reply, err := t.connector.Call(ctx, t.session, t.tool.Name, args)
+	// What was done is done and counts, whether or not anybody still waits for it.
+	ctx = context.WithoutCancel(ctx)
+	if spent, any := t.spent(reply, err); any {
+		if failed := t.g.Usage.AddUsage(ctx, t.caller.Workspace(), t.call.Run, t.caller.Member(), t.g.today(), spent); failed != nil {
+			return t.hidden(outcomeBody{RequestID: reply.RequestID}, failed)
+		}
+	}
 	if err != nil {
 		return Result{}, t.g.done(outcomeBody{}, 0, err), t.masked(ctx, err)
 	}
 	return t.takeIn(ctx, reply)
+}
+
+// spent is what a call adds to what its run and member have used: nothing where it failed, but all where
+// nobody knows whether it took effect.
+func (t *toolTarget) spent(reply connector.Reply, failed error) (spent Usage, any bool) {
+	var theirs *connector.Error
+	if failed != nil && (!errors.As(failed, &theirs) || !theirs.Unknown) {
+		return Usage{}, false
+	}
+	spent.Calls = 1
+	if t.tool.Effect != steward.Read {
+		spent.Records, spent.Amount = len(t.preview.Targets), t.preview.Amount
+	}
+	for _, record := range reply.Records {
+		for _, f := range record.Fields {
+			spent.Untrusted = spent.Untrusted || (f.Untrusted && f.Value != nil)
+		}
+	}
+	return spent, true
+}
+
+// hidden ends a call that the system carried out and whose reply can't be passed on. Of a write the
+// record then says that somebody has to look.
+func (t *toolTarget) hidden(body outcomeBody, err error) (Result, done, error) {
+	d := t.g.done(body, 0, err)
+	d.unknown = t.tool.Effect != steward.Read
+	return Result{}, d, err
 }
 
 // masked takes values out of an error's message, since it may quote the arguments it was given.
@@ -222,14 +256,12 @@ func (t *toolTarget) masked(ctx context.Context, err error) error {
 	return &steward.Error{Kind: steward.KindOf(err), Msg: message, Err: err}
 }
 
-// takeIn exchanges a reply's values for tokens and accounts for it. An error here hides the reply: what
-// can't be made safe is not passed on.
+// takeIn exchanges a reply's values for tokens. An error here hides the reply: what can't be made safe is
+// not passed on.
 func (t *toolTarget) takeIn(ctx context.Context, reply connector.Reply) (Result, done, error) {
 	body := outcomeBody{RequestID: reply.RequestID, Requests: reply.Requests}
-	spent := Usage{Calls: 1}
 	var written map[place]any
 	if t.tool.Effect != steward.Read {
-		spent.Records, spent.Amount = len(t.preview.Targets), t.preview.Amount
 		written, body.Differs = t.compare(reply)
 	}
 	result := Result{Records: slices.Clone(reply.Records), Total: reply.Total}
@@ -240,7 +272,6 @@ func (t *toolTarget) takeIn(ctx context.Context, reply connector.Reply) (Result,
 		refs[i] = steward.Ref{Connection: t.session.Connection, Object: record.Object, ID: record.ID}
 		result.Records[i].Fields = slices.Clone(record.Fields)
 		for j, f := range record.Fields {
-			spent.Untrusted = spent.Untrusted || (f.Untrusted && f.Value != nil)
 			if token, ok := written[place{i, j}]; ok {
 				result.Records[i].Fields[j].Value = token
 				continue
@@ -252,18 +283,15 @@ func (t *toolTarget) takeIn(ctx context.Context, reply connector.Reply) (Result,
 	if t.call.real == nil {
 		inside, err := t.call.In.Fields(ctx, values)
 		if err != nil {
-			return Result{}, t.g.done(body, 0, err), err
+			return t.hidden(body, err)
 		}
 		for k, where := range at {
 			result.Records[where.record].Fields[where.field].Value = inside[k]
 		}
 	}
-	if err := t.g.Usage.AddUsage(ctx, t.caller.Workspace(), t.call.Run, t.caller.Member(), t.g.today(), spent); err != nil {
-		return Result{}, t.g.done(body, 0, err), err
-	}
 	names, err := t.g.names(ctx, t.caller.Workspace(), refs)
 	if err != nil {
-		return Result{}, t.g.done(body, 0, err), err
+		return t.hidden(body, err)
 	}
 	if t.tool.Effect == steward.Read {
 		body.Records = names
@@ -340,17 +368,17 @@ func vendorCode(code string) string {
 
 // entry turns an intent's entry into its outcome's.
 func (d done) entry(e ledger.Entry, failed error) (ledger.Entry, []ledger.Part) {
-	e.Kind, e.Outcome, e.Records = ledger.CallOutcome, "ok", d.records
+	e.Kind, e.Outcome, e.Records = ledger.CallOutcome, ledger.OK, d.records
 	if d.targets != nil {
 		e.Targets = d.targets
 	}
 	if failed != nil {
-		e.Outcome, e.Error = "error", d.code
+		e.Outcome, e.Error = ledger.Failed, d.code
 		if e.Error == "" {
 			e.Error = steward.KindOf(failed).String()
 		}
 		if d.unknown {
-			e.Outcome = "unknown"
+			e.Outcome = ledger.Unknown
 		}
 	}
 	return e, d.parts
@@ -395,7 +423,8 @@ func (g *Gateway) tool(name string) (connector.Connector, connector.Tool, error)
 			}
 		}
 	}
-	return nil, connector.Tool{}, steward.Errorf(steward.Invalid, "there is no tool %q here", name)
+	// The name may be a model's own words, so it isn't repeated.
+	return nil, connector.Tool{}, steward.Errorf(steward.Invalid, "there is no such tool here; use one of those that are offered")
 }
 
 // Tools lists the tools of every connected system, for a model to choose from.
@@ -419,7 +448,10 @@ func (g *Gateway) Offer() []llm.Tool {
 
 func (c Call) names(g *Gateway) (system, tool string) {
 	if c.Model != nil {
-		return "model", c.Tool
+		if _, known := g.Models[c.Tool]; known {
+			return "model", c.Tool
+		}
+		return "model", ""
 	}
 	if _, _, err := g.tool(c.Tool); err != nil {
 		return "", "" // a name that somebody made up is free text: not for the ledger

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -53,7 +54,7 @@ type Erasure struct {
 	ID     steward.ErasureID `json:"erasure"`
 	Status string            `json:"status"` // "dry_run", or "forgotten": unreadable from now on
 	Found  Found             `json:"found"`
-	Keys   int               `json:"keys"` // how many were destroyed
+	Keys   int               `json:"keys"` // of how many scopes the keys were destroyed
 }
 
 // Eraser forgets people.
@@ -92,15 +93,19 @@ func (e *Eraser) Erase(ctx context.Context, r Request) (Erasure, error) {
 		erasure.Found.Values += found.Values
 		erasure.Found.Texts += found.Texts
 	}
+	slices.Sort(scopes)
+	scopes = slices.Compact(scopes)
 	if r.DryRun {
 		return erasure, nil
 	}
 	what := record{Erasure: erasure.ID, Alone: r.Alone, Searched: len(r.Subject.Values) > 0, Found: erasure.Found, Scopes: scopes}
-	if err := e.note(ctx, r, ledger.ErasureRequested, "waiting", what); err != nil {
+	if err := e.note(ctx, r, ledger.ErasureRequested, ledger.Waiting, what); err != nil {
 		return erasure, err
 	}
-	if err := e.Keyring.Shred(ctx, r.Workspace, scopes...); err != nil {
-		return erasure, err
+	if len(scopes) > 0 {
+		if err := e.Keyring.Shred(ctx, r.Workspace, scopes...); err != nil {
+			return erasure, err
+		}
 	}
 	for i, f := range e.Forgetters {
 		if err := f.Drop(ctx, r.Workspace, r.Subject, each[i]); err != nil {
@@ -108,7 +113,7 @@ func (e *Eraser) Erase(ctx context.Context, r Request) (Erasure, error) {
 		}
 	}
 	erasure.Status, erasure.Keys = "forgotten", len(scopes)
-	return erasure, e.note(ctx, r, ledger.ErasureDone, "ok", what)
+	return erasure, e.note(ctx, r, ledger.ErasureDone, ledger.OK, what)
 }
 
 func (e *Eraser) note(ctx context.Context, r Request, kind ledger.Kind, outcome string, what record) error {
