@@ -31,11 +31,11 @@ func (t Terminal) Records(a api.Answer, most int) {
 // Approval shows exactly what would be changed, and who has to say so.
 func (t Terminal) Approval(a api.Approval) {
 	t.Changes(a.Changes)
-	who := "to be confirmed"
+	waits := "this waits to be confirmed until"
 	if a.Needs == "other" {
-		who = "for somebody else than whoever asked to confirm it,"
+		waits = "somebody other than whoever asked has to confirm this by"
 	}
-	fmt.Fprintf(t.Out, "\nNothing is changed yet: this waits %s until %s.\n", who, Stamp(a.Expires))
+	fmt.Fprintf(t.Out, "\nNothing is changed yet: %s %s.\n", waits, Stamp(a.Expires))
 	fmt.Fprintf(t.Out, "    %s\n    %s\n\n", t.Bold("steward approve "+string(a.ID)), t.Dim("steward approve "+string(a.ID)+" --deny"))
 }
 
