@@ -91,7 +91,7 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 	if abandoned, err := book.CloseAbandoned(ctx); err != nil {
 		return nil, err
 	} else if len(abandoned) > 0 {
-		o.Log.Warn("calls were interrupted; whether they took effect is unknown, see `steward log`", "calls", len(abandoned))
+		o.Log.Warn("calls were interrupted; whether they took effect is unknown, see `steward log`", slog.Int("calls", len(abandoned)))
 	}
 	policies, err := policy.Default()
 	if err != nil {
@@ -178,6 +178,9 @@ func (h *house) claim(o houseOptions) error {
 // Init makes a workspace with its first administrator, and their token.
 func (h *house) Init(ctx context.Context, workspace, adminEmail string) (identity.Workspace, string, error) {
 	d := h.server.Directory
+	if _, err := identity.ParseAddress(adminEmail); err != nil {
+		return identity.Workspace{}, "", err // before there is a workspace without an administrator
+	}
 	ws, err := d.CreateWorkspace(ctx, workspace)
 	if err != nil {
 		return ws, "", err

@@ -156,18 +156,27 @@ func (d *Directory) FindWorkspace(ctx context.Context, nameOrID string) (Workspa
 	return Workspace{}, steward.Errorf(steward.NotFound, "there is no workspace %q here", nameOrID)
 }
 
-// AddMember adds a person to a workspace.
-func (d *Directory) AddMember(ctx context.Context, ws steward.WorkspaceID, email string, role steward.Role) (Member, error) {
+// ParseAddress takes a bare e-mail address and refuses everything else.
+func ParseAddress(email string) (string, error) {
 	addr, err := mail.ParseAddress(email)
 	if err != nil || addr.Address != strings.TrimSpace(email) || len(email) > 254 {
-		return Member{}, steward.Errorf(steward.Invalid, "a member needs an e-mail address, such as ana@example.com")
+		return "", steward.Errorf(steward.Invalid, "a member needs an e-mail address, such as ana@example.com")
+	}
+	return addr.Address, nil
+}
+
+// AddMember adds a person to a workspace.
+func (d *Directory) AddMember(ctx context.Context, ws steward.WorkspaceID, email string, role steward.Role) (Member, error) {
+	address, err := ParseAddress(email)
+	if err != nil {
+		return Member{}, err
 	}
 	if _, err := steward.ParseRole(string(role)); err != nil {
 		return Member{}, err
 	}
 	m := Member{
 		ID: steward.MemberID(steward.NewID(d.Rand, "mem")), Person: steward.PersonID(steward.NewID(d.Rand, "per")),
-		Email: addr.Address, Role: role, Created: d.Now(),
+		Email: address, Role: role, Created: d.Now(),
 	}
 	digest, err := d.digest(ctx, ws, m.Email)
 	if err != nil {

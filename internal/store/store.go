@@ -91,6 +91,14 @@ func current(ctx context.Context, read *sql.DB, schema string) error {
 }
 
 func open(ctx context.Context, path, schema string) (*DB, error) {
+	// SQLite would make the file for all to read; its log takes the file's mode.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, steward.Errorf(steward.Unavailable, "Steward's data folder can't be written; check that it exists, its owner, and the disk").Because(err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
 	write, err := connect(path, "rwc", 1)
 	if err != nil {
 		return nil, err
