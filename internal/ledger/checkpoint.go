@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,95 +41,142 @@ type Checkpoint struct {
 func (l *Ledger) Checkpoint(ctx context.Context, ws steward.WorkspaceID) (Checkpoint, error) {
 	l.signing.Lock()
 	defer l.signing.Unlock()
-	l.mu.Lock()
-	written, due := l.due[ws]
-	delete(l.due, ws)
-	l.mu.Unlock()
-
-	cp, err := l.sign(ctx, ws, written)
-	if err != nil && due {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		switch since := l.due[ws]; {
-		case since == nil:
-			l.due[ws] = written
-		case written != nil && written.End() == since.Begin():
-			_ = written.AppendRange(since, nil)
-			l.due[ws] = written
-		}
-	}
-	return cp, err
+	checkpoints, errs := l.signAll(ctx, []steward.WorkspaceID{ws})
+	return checkpoints[0], errs[0]
 }
 
-func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *compact.Range) (Checkpoint, error) {
+// signAll makes a checkpoint of each workspace, and saves them in one commit. What fails stays due.
+func (l *Ledger) signAll(ctx context.Context, workspaces []steward.WorkspaceID) ([]Checkpoint, []error) {
+	checkpoints, errs := make([]Checkpoint, len(workspaces)), make([]error, len(workspaces))
+	taken, due := make([]*unsigned, len(workspaces)), make([]bool, len(workspaces))
+	var signed []Signed
+	var of []int // the workspaces that signed speaks of
+	for i, ws := range workspaces {
+		l.mu.Lock()
+		taken[i], due[i] = l.due[ws]
+		delete(l.due, ws)
+		l.mu.Unlock()
+		var s *Signed
+		if checkpoints[i], s, errs[i] = l.sign(ctx, ws, taken[i]); s != nil {
+			signed, of = append(signed, *s), append(of, i)
+		}
+	}
+	if len(signed) > 0 {
+		if err := l.store.SaveCheckpoints(ctx, signed); err != nil {
+			for _, i := range of {
+				errs[i] = err
+			}
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, ws := range workspaces {
+		if errs[i] == nil || !due[i] {
+			continue
+		}
+		switch since := l.due[ws]; {
+		case since == nil:
+			l.due[ws] = taken[i]
+		case taken[i] != nil && taken[i].end() == since.from:
+			since.from, since.leaves = taken[i].from, append(taken[i].leaves, since.leaves...)
+		}
+	}
+	return checkpoints, errs
+}
+
+// signStep is how many entries one checkpoint adds at most: what is behind by more gets several, so that
+// no more than one's tiles are in memory.
+const signStep = 1 << 16
+
+// sign makes the workspace's next checkpoint, and what is to be saved of it: nil where nothing was added.
+func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsigned) (Checkpoint, *Signed, error) {
 	seed, err := l.sealer.Derive(ctx, ws, steward.WorkspaceScope, signingPurpose)
 	if err != nil {
-		return Checkpoint{}, err
+		return Checkpoint{}, nil, err
 	}
 	head, err := l.store.Head(ctx, ws)
 	if err != nil {
-		return Checkpoint{}, err
+		return Checkpoint{}, nil, err
 	}
-	tree := ranges.NewEmptyRange(0)
+	var last Checkpoint
+	tree := &edge{}
 	if head.Signed > 0 {
 		stored, err := l.store.Checkpoints(ctx, ws, head.Signed, 1)
 		if err != nil {
-			return Checkpoint{}, err
+			return Checkpoint{}, nil, err
 		}
 		if len(stored) == 0 || stored[0].Size != head.Signed {
-			return Checkpoint{}, unsignable(ws, fmt.Errorf("ledger: checkpoint %d is missing", head.Signed))
+			return Checkpoint{}, nil, unsignable(ws, fmt.Errorf("ledger: checkpoint %d is missing", head.Signed))
 		}
-		last, at, err := openCheckpoint(stored[0], ws, seed)
-		if err != nil {
-			return Checkpoint{}, unsignable(ws, err)
+		if last, _, err = openCheckpoint(stored[0], ws, seed); err != nil {
+			return Checkpoint{}, nil, unsignable(ws, err)
 		}
 		if head.Next == last.Size {
-			return last, nil
+			return last, nil, nil
 		}
-		tree = at
+		if tree, err = readEdge(ctx, l.store, ws, last.Size); err != nil {
+			return Checkpoint{}, nil, err
+		}
+		if !bytes.Equal(bytes.Join(tree.hashes(), nil), stored[0].Range) {
+			return Checkpoint{}, nil, unsignable(ws, errors.New("ledger: the tiles are of another tree"))
+		}
 	}
 
 	size := head.Next
-	if written != nil && written.Begin() >= head.Signed {
-		size = written.End()
+	if written != nil && written.from >= head.Signed {
+		size = written.end()
 	} else {
-		written = ranges.NewEmptyRange(size) // nothing to compare with: begun by a process that is gone
+		written = &unsigned{from: size} // nothing to compare with: begun by a process that is gone
 	}
-	again := ranges.NewEmptyRange(written.Begin())
-	for next := head.Signed; next < size; {
-		rows, err := l.store.Rows(ctx, ws, next, int(min(pageRows, size-next)), false)
+	for {
+		step := min(size, tree.size+signStep)
+		if err := l.readBack(ctx, ws, tree, step, written); err != nil {
+			return Checkpoint{}, nil, err
+		}
+		cp, err := signTree(tree, l.origin+"/"+string(ws), seed)
+		if err != nil || step == 0 {
+			return cp, nil, err
+		}
+		s := Signed{
+			Workspace:  ws,
+			Checkpoint: StoredCheckpoint{Size: step, Note: []byte(cp.Note), Range: bytes.Join(tree.hashes(), nil)},
+			Tiles:      tree.changed(),
+		}
+		if step == size {
+			return cp, &s, nil
+		}
+		if err := l.store.SaveCheckpoints(ctx, []Signed{s}); err != nil {
+			return Checkpoint{}, nil, err
+		}
+	}
+}
+
+// readBack reads the entries from the tree's end up to a size, holds them against what was written, and
+// adds them to the tree.
+func (l *Ledger) readBack(ctx context.Context, ws steward.WorkspaceID, tree *edge, size uint64, written *unsigned) error {
+	for tree.size < size {
+		rows, err := l.store.Rows(ctx, ws, tree.size, int(min(pageRows, size-tree.size)), false)
 		if err != nil {
-			return Checkpoint{}, err
+			return err
 		}
 		if len(rows) == 0 {
-			return Checkpoint{}, unsignable(ws, fmt.Errorf("ledger: entry %d is missing", next))
+			return unsignable(ws, fmt.Errorf("ledger: entry %d is missing", tree.size))
 		}
 		for _, row := range rows {
-			if row.Seq != next {
-				return Checkpoint{}, unsignable(ws, fmt.Errorf("ledger: entry %d is missing", next))
+			if row.Seq != tree.size {
+				return unsignable(ws, fmt.Errorf("ledger: entry %d is missing", tree.size))
 			}
-			to := tree
-			if next >= written.Begin() {
-				to = again
+			leaf := rfc6962.DefaultHasher.HashLeaf(row.Header)
+			if row.Seq >= written.from && row.Seq < written.end() {
+				at := (row.Seq - written.from) * hashSize
+				if !bytes.Equal(leaf, written.leaves[at:at+hashSize]) {
+					return unsignable(ws, fmt.Errorf("ledger: entry %d: %w", row.Seq, errAltered))
+				}
 			}
-			if err := to.Append(rfc6962.DefaultHasher.HashLeaf(row.Header), nil); err != nil {
-				return Checkpoint{}, fmt.Errorf("ledger: tree: %w", err)
-			}
-			next++
+			tree.append(leaf)
 		}
 	}
-	if !again.Equal(written) {
-		return Checkpoint{}, unsignable(ws, errAltered)
-	}
-	if err := tree.AppendRange(again, nil); err != nil {
-		return Checkpoint{}, fmt.Errorf("ledger: tree: %w", err)
-	}
-
-	cp, err := signTree(tree, l.origin+"/"+string(ws), seed)
-	if err != nil || size == 0 {
-		return cp, err
-	}
-	return cp, l.store.SaveCheckpoint(ctx, ws, StoredCheckpoint{Size: size, Note: []byte(cp.Note), Range: bytes.Join(tree.Hashes(), nil)})
+	return nil
 }
 
 func unsignable(ws steward.WorkspaceID, err error) error {
@@ -156,6 +204,9 @@ func (l *Ledger) signer() {
 	}
 }
 
+// signBatch is how many workspaces' checkpoints share a commit.
+const signBatch = 64
+
 func (l *Ledger) signDue() {
 	l.mu.Lock()
 	var due []steward.WorkspaceID
@@ -163,9 +214,14 @@ func (l *Ledger) signDue() {
 		due = append(due, ws)
 	}
 	l.mu.Unlock()
-	for _, ws := range due {
-		if _, err := l.Checkpoint(context.Background(), ws); err != nil {
-			l.log.Error("no checkpoint was signed", "workspace", string(ws), "error", err)
+	for batch := range slices.Chunk(due, signBatch) {
+		l.signing.Lock()
+		_, errs := l.signAll(context.Background(), batch)
+		l.signing.Unlock()
+		for i, err := range errs {
+			if err != nil {
+				l.log.Error("no checkpoint was signed", "workspace", string(batch[i]), "error", err)
+			}
 		}
 	}
 }
@@ -204,8 +260,8 @@ func rootOf(tree *compact.Range) ([]byte, error) {
 	return root, nil
 }
 
-func signTree(tree *compact.Range, origin string, seed [32]byte) (Checkpoint, error) {
-	root, err := rootOf(tree)
+func signTree(tree *edge, origin string, seed [32]byte) (Checkpoint, error) {
+	root, err := tree.root()
 	if err != nil {
 		return Checkpoint{}, err
 	}
@@ -213,12 +269,12 @@ func signTree(tree *compact.Range, origin string, seed [32]byte) (Checkpoint, er
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	text := log.Checkpoint{Origin: origin, Size: tree.End(), Hash: root}.Marshal()
+	text := log.Checkpoint{Origin: origin, Size: tree.size, Hash: root}.Marshal()
 	signed, err := note.Sign(&note.Note{Text: string(text)}, signer)
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("ledger: signature: %w", err)
 	}
-	return Checkpoint{Origin: origin, Size: tree.End(), Root: root, Note: string(signed), Key: vkey}, nil
+	return Checkpoint{Origin: origin, Size: tree.size, Root: root, Note: string(signed), Key: vkey}, nil
 }
 
 // openCheckpoint reads a stored checkpoint: it is signed with the workspace's key, speaks of the size it

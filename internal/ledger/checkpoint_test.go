@@ -200,11 +200,11 @@ type slowSigner struct {
 	refuse atomic.Bool
 }
 
-func (s *slowSigner) SaveCheckpoint(ctx context.Context, w steward.WorkspaceID, cp ledger.StoredCheckpoint) error {
+func (s *slowSigner) SaveCheckpoints(ctx context.Context, signed []ledger.Signed) error {
 	if s.refuse.Load() {
 		return fmt.Errorf("not now")
 	}
-	return s.Store.SaveCheckpoint(ctx, w, cp)
+	return s.Store.SaveCheckpoints(ctx, signed)
 }
 
 // edit changes the data database behind everybody's back.

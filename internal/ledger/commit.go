@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
 
 	"github.com/stewardhq/steward"
@@ -15,25 +14,37 @@ import (
 // How much may wait, and how much goes into one commit.
 const (
 	queued     = 4096    // entries; then callers wait for room
-	batchRows  = 1024    // entries
+	batchRows  = 1024    // entries, and as many again in the last request
 	batchBytes = 8 << 20 // more or less
 	keptHeads  = 1 << 16 // workspaces
 	attempts   = 5       // at a head that others move too
 )
 
-// request is an entry on its way to the committer. Its fields below done belong to the committer until
+// request is entries on their way to the committer. Its fields below done belong to the committer until
 // done is closed.
 type request struct {
 	workspace steward.WorkspaceID
-	rest      []byte // the encoded header without number and time
-	parts     []byte
-	opens     bool
-	closes    *uint64
+	items     []item
 
 	taken atomic.Bool // by the committer, which then answers, or by a caller that gave up
 	done  chan struct{}
-	seq   uint64
+	seq   uint64 // of the first
 	err   error
+}
+
+// item is one entry before it has its place.
+type item struct {
+	draft  draft
+	parts  []byte
+	opens  bool
+	closes *uint64
+}
+
+func (r *request) size() (size int) {
+	for i := range r.items {
+		size += len(r.items[i].draft) + len(r.items[i].parts)
+	}
+	return size
 }
 
 // submit queues an entry and waits until it is durable or refused. Once the committer has taken it, the
@@ -97,6 +108,7 @@ func (l *Ledger) Ready(context.Context) error {
 // goes into the next commit, so that one fsync serves many callers.
 func (l *Ledger) committer() {
 	defer close(l.stopped)
+	defer func() { _ = l.appender.Close() }() // statements only; what was committed stays
 	for {
 		select {
 		case r := <-l.queue:
@@ -115,13 +127,14 @@ func (l *Ledger) committer() {
 // gather takes what waits, without waiting for more.
 func (l *Ledger) gather(r *request) []*request {
 	var batch []*request
-	size := 0
+	rows, size := 0, 0
 	for {
 		if r.taken.CompareAndSwap(false, true) {
 			batch = append(batch, r)
-			size += len(r.rest) + len(r.parts)
+			rows += len(r.items)
+			size += r.size()
 		}
-		if len(batch) >= batchRows || size >= batchBytes {
+		if rows >= batchRows || size >= batchBytes {
 			return batch
 		}
 		select {
@@ -168,7 +181,7 @@ func (l *Ledger) advance(batch []*request) error {
 	for attempt := 1; ; attempt++ {
 		advances, err := l.number(ctx, batch)
 		if err == nil {
-			err = l.store.Commit(ctx, advances)
+			err = l.appender.Commit(ctx, advances)
 		}
 		if err == nil {
 			l.committed(advances)
@@ -204,14 +217,29 @@ func (l *Ledger) number(ctx context.Context, batch []*request) ([]Advance, error
 		a := &advances[i]
 		a.Now.Last = max(now, a.Now.Last)
 		r.seq = a.Now.Next
-		a.Rows = append(a.Rows, Row{Seq: r.seq, Header: number(r.rest, r.seq, a.Now.Last), Parts: r.parts, Opens: r.opens, Closes: r.closes})
-		a.Now.Next++
+		for i := range r.items {
+			it := &r.items[i]
+			a.Rows = append(a.Rows, Row{Seq: a.Now.Next, Header: it.draft.number(a.Now.Next, a.Now.Last), Parts: it.parts, Opens: it.opens, Closes: it.closes})
+			a.Now.Next++
+		}
 	}
 	return advances, nil
 }
 
-// committed remembers the new heads, and a digest of what was written to hold what is read back against
-// before it is signed.
+// unsigned is the leaf hashes of what this process wrote since the last checkpoint, to hold what is read
+// back against before it is signed.
+type unsigned struct {
+	from   uint64 // the first one's number
+	leaves []byte // hashSize bytes each
+}
+
+func (u *unsigned) end() uint64 { return u.from + uint64(len(u.leaves)/hashSize) }
+
+// keptLeaves is how many hashes are kept for a workspace whose checkpoints don't come: 8 MB. What is
+// older is then signed as it is read back.
+const keptLeaves = 1 << 18
+
+// committed remembers the new heads, and what was written.
 func (l *Ledger) committed(advances []Advance) {
 	if len(l.heads) > keptHeads {
 		clear(l.heads)
@@ -220,12 +248,12 @@ func (l *Ledger) committed(advances []Advance) {
 	for _, a := range advances {
 		l.heads[a.Workspace] = a.Now
 		written := l.due[a.Workspace]
-		if written == nil || written.End() != a.Was.Next {
-			written = ranges.NewEmptyRange(a.Was.Next)
+		if written == nil || written.end() != a.Was.Next || len(written.leaves) > keptLeaves*hashSize {
+			written = &unsigned{from: a.Was.Next}
 			l.due[a.Workspace] = written
 		}
 		for _, row := range a.Rows {
-			_ = written.Append(rfc6962.DefaultHasher.HashLeaf(row.Header), nil) // fails only through its visitor
+			written.leaves = append(written.leaves, rfc6962.DefaultHasher.HashLeaf(row.Header)...)
 		}
 	}
 	l.mu.Unlock()
@@ -234,6 +262,3 @@ func (l *Ledger) committed(advances []Advance) {
 	default:
 	}
 }
-
-// ranges makes compact ranges of the RFC 6962 tree. There is one, since ranges of two can't be compared.
-var ranges = compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}

@@ -1,12 +1,9 @@
 package ledger
 
 import (
-	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -158,48 +155,6 @@ const (
 	numberSize = 80 // room for what number adds
 )
 
-// unnumbered is a header before it has its place. It can be written by the caller's goroutine, since
-// neither sequence number nor time goes into the sealed parts.
-type unnumbered struct {
-	ID string `json:"id"`
-	Entry
-	Node  string       `json:"node,omitempty"`
-	Parts []PartHeader `json:"parts,omitempty"`
-}
-
-func (u unnumbered) encode() ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(u); err != nil {
-		return nil, fmt.Errorf("ledger: header: %w", err)
-	}
-	rest := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-	if len(rest)+numberSize > maxHeader {
-		return nil, steward.Errorf(steward.TooLarge, "this is too much for one entry of the ledger: its header may have %d bytes; put lists into a part", maxHeader)
-	}
-	return rest, nil
-}
-
-// number puts sequence number and time (microseconds) in front of an encoded header.
-func number(rest []byte, seq uint64, micros int64) []byte {
-	b := make([]byte, 0, len(rest)+numberSize)
-	b = append(b, `{"seq":`...)
-	b = strconv.AppendUint(b, seq, 10)
-	b = append(b, `,"time":"`...)
-	b = time.UnixMicro(micros).UTC().AppendFormat(b, time.RFC3339Nano)
-	b = append(b, `",`...)
-	return append(b, rest[1:]...)
-}
-
-// decode reads a header from its bytes.
-func decode(header []byte) (h Header, err error) {
-	if err := json.Unmarshal(header, &h); err != nil {
-		return Header{}, fmt.Errorf("ledger: header: %w", err)
-	}
-	return h, nil
-}
-
 // check refuses an entry that is not of a known kind or has texts that are more than ids, codes and words.
 func (e Entry) check() error {
 	if e.Kind.Label() == "" {
@@ -213,18 +168,30 @@ func (e Entry) check() error {
 	if len(e.Targets) > maxTargets {
 		return steward.Errorf(steward.TooLarge, "an entry of the ledger names at most %d targets; put the list into a part", maxTargets)
 	}
-	for name, texts := range map[string][]string{
-		"run": {string(e.Run)}, "caller": {e.Caller}, "on_behalf_of": {string(e.OnBehalfOf)}, "authentication": {e.Authentication},
-		"system": {e.System}, "tool": {e.Tool}, "effect": {string(e.Effect)}, "decision": {e.Decision}, "policies": e.Policies,
-		"policy_set": {e.PolicySet}, "error": {e.Error}, "purpose": {e.Purpose}, "targets": e.Targets,
+	for _, field := range [...]struct{ name, text string }{
+		{"run", string(e.Run)}, {"caller", e.Caller}, {"on_behalf_of", string(e.OnBehalfOf)}, {"authentication", e.Authentication},
+		{"system", e.System}, {"tool", e.Tool}, {"effect", string(e.Effect)}, {"decision", e.Decision}, {"policy_set", e.PolicySet},
+		{"error", e.Error}, {"purpose", e.Purpose},
 	} {
-		for _, text := range texts {
-			if !word(text) {
-				return fmt.Errorf("ledger: an entry's %s must be an id, code or word, at most %d printable ASCII characters without spaces, quotes, brackets and @", name, maxWord)
-			}
+		if !word(field.text) {
+			return noWord(field.name)
+		}
+	}
+	for _, policy := range e.Policies {
+		if !word(policy) {
+			return noWord("policies")
+		}
+	}
+	for _, target := range e.Targets {
+		if !word(target) {
+			return noWord("targets")
 		}
 	}
 	return nil
+}
+
+func noWord(name string) error {
+	return fmt.Errorf("ledger: an entry's %s must be an id, code or word, at most %d printable ASCII characters without spaces, quotes, brackets and @", name, maxWord)
 }
 
 func word(s string) bool {
@@ -243,7 +210,11 @@ func joinParts(parts [][]byte) []byte {
 	if len(parts) == 0 {
 		return nil
 	}
-	b := binary.AppendUvarint(nil, uint64(len(parts)))
+	size := 0
+	for _, part := range parts {
+		size += len(part) + binary.MaxVarintLen32
+	}
+	b := binary.AppendUvarint(make([]byte, 0, size+binary.MaxVarintLen32), uint64(len(parts)))
 	for _, part := range parts {
 		b = binary.AppendUvarint(b, uint64(len(part)))
 		b = append(b, part...)
@@ -262,7 +233,7 @@ func splitParts(blob []byte) ([][]byte, error) {
 		return nil, broken
 	}
 	blob = blob[n:]
-	var parts [][]byte
+	parts := make([][]byte, 0, min(count, 16))
 	for range count {
 		size, n := binary.Uvarint(blob)
 		if n <= 0 || size > uint64(len(blob)-n) {

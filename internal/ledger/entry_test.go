@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -50,34 +51,42 @@ func FuzzDecode(f *testing.F) {
 func TestNumberedHeaderIsTheHeader(t *testing.T) {
 	text := rapid.StringMatching(`[!#-%'-;=?A-\[\]-~]{0,20}`)
 	rapid.Check(t, func(t *rapid.T) {
-		intent := rapid.Uint64().Draw(t, "intent")
-		u := unnumbered{
-			ID: "0f", Node: text.Draw(t, "node"),
-			Entry: Entry{
-				Kind: rapid.SampledFrom(Kinds()).Draw(t, "kind"), Caller: text.Draw(t, "caller"), Run: steward.RunID(text.Draw(t, "run")),
-				Policies: rapid.SliceOf(text).Draw(t, "policies"), Records: rapid.Int().Draw(t, "records"), Intent: &intent,
-			},
-			Parts: []PartHeader{{Scopes: []steward.Scope{"a", "b"}, Len: 7, SHA256: []byte{1, 2, 3}}},
+		e := Entry{
+			Kind: rapid.SampledFrom(Kinds()).Draw(t, "kind"), Run: steward.RunID(text.Draw(t, "run")), Caller: text.Draw(t, "caller"),
+			OnBehalfOf: steward.MemberID(text.Draw(t, "behalf")), Authentication: text.Draw(t, "authentication"), System: text.Draw(t, "system"),
+			Tool: text.Draw(t, "tool"), Effect: steward.Effect(text.Draw(t, "effect")), Decision: text.Draw(t, "decision"),
+			Policies: rapid.SliceOf(text).Draw(t, "policies"), PolicySet: text.Draw(t, "set"), Outcome: rapid.SampledFrom([]string{"", OK, Waiting}).Draw(t, "outcome"),
+			Error: text.Draw(t, "error"), Purpose: text.Draw(t, "purpose"), Records: rapid.Int().Draw(t, "records"), DurationMicros: rapid.Int64().Draw(t, "us"),
+			Targets: rapid.SliceOfN(text, 0, maxTargets).Draw(t, "targets"), Intent: rapid.Ptr(rapid.Uint64(), true).Draw(t, "intent"),
 		}
-		if err := u.check(); err != nil {
+		var parts []PartHeader
+		for range rapid.IntRange(0, 3).Draw(t, "parts") {
+			parts = append(parts, PartHeader{
+				Scopes: []steward.Scope{"ledger/2026-11", steward.Scope(rapid.String().Draw(t, "scope"))}, Len: rapid.Int().Draw(t, "len"),
+				SHA256: rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "sha256"),
+			})
+		}
+		if err := e.check(); err != nil {
 			t.Fatalf("refused: %v", err)
 		}
-		rest, err := u.encode()
+		node := text.Draw(t, "node")
+		d, err := encode("0f", &e, node, parts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		seq := rapid.Uint64().Draw(t, "seq")
-		header := number(rest, seq, rapid.Int64Range(0, 4e15).Draw(t, "time"))
-		h, err := decode(header)
-		if err != nil {
-			t.Fatalf("%s: %v", header, err)
+		micros := rapid.Int64Range(0, 4e15).Draw(t, "time")
+		d.number(seq+1, micros+1) // an attempt before
+		header := bytes.Clone(d.number(seq, micros))
+		var whole bytes.Buffer
+		encoder := json.NewEncoder(&whole)
+		encoder.SetEscapeHTML(false)
+		h := Header{Seq: seq, Time: time.UnixMicro(micros).UTC(), ID: "0f", Entry: e, Node: node, Parts: parts}
+		if err := encoder.Encode(h); err != nil || !bytes.Equal(bytes.TrimSuffix(whole.Bytes(), []byte("\n")), header) {
+			t.Fatalf("written  %s\nencodes %s, %v", header, whole.Bytes(), err)
 		}
-		again, err := json.Marshal(h)
-		if err != nil || !bytes.Equal(again, header) || h.Seq != seq {
-			t.Fatalf("stored  %s\nencodes %s, %v", header, again, err)
-		}
-		if len(header)-len(rest) > numberSize {
-			t.Fatalf("number added %d bytes, and %d are reserved", len(header)-len(rest), numberSize)
+		if back, err := decode(header); err != nil || back.Seq != seq || back.Time.UnixMicro() != micros {
+			t.Fatalf("%s comes back as %+v, %v", header, back, err)
 		}
 	})
 }

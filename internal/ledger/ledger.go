@@ -14,8 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/transparency-dev/merkle/compact"
-
 	"github.com/stewardhq/steward"
 )
 
@@ -46,13 +44,14 @@ type Ledger struct {
 	stopped chan struct{} // closed: nothing more is written
 	rested  chan struct{} // closed: nothing more is signed
 
-	heads  map[steward.WorkspaceID]Head // the committer's own
-	failed atomic.Int64                 // when a commit last failed, in microseconds; 0 once one succeeded
+	appender Appender // the committer's own, as is what follows
+	heads    map[steward.WorkspaceID]Head
+	failed   atomic.Int64 // when a commit last failed, in microseconds; 0 once one succeeded
 
 	signing sync.Mutex // one checkpoint at a time
 	changed chan struct{}
 	mu      sync.Mutex
-	due     map[steward.WorkspaceID]*compact.Range // what was written since the last checkpoint; nil: not known
+	due     map[steward.WorkspaceID]*unsigned // nil: not known what was written
 }
 
 // Open starts a ledger: a committer and a signer for all workspaces. It reads nothing that grows with
@@ -67,13 +66,16 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 		closing: make(chan struct{}), stopped: make(chan struct{}), rested: make(chan struct{}),
 		changed: make(chan struct{}, 1),
 		heads:   map[steward.WorkspaceID]Head{},
-		due:     map[steward.WorkspaceID]*compact.Range{},
+		due:     map[steward.WorkspaceID]*unsigned{},
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	if l.node == "" {
 		l.node = steward.NewID(c.Rand, "node")
+	}
+	if !word(l.node) {
+		return nil, fmt.Errorf("ledger: %q can't name a process", l.node)
 	}
 	// What a crash left without a checkpoint gets one now.
 	behind, err := l.store.Behind(ctx)
@@ -82,6 +84,9 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 	}
 	for _, ws := range behind {
 		l.due[ws] = nil
+	}
+	if l.appender, err = l.store.Appender(ctx); err != nil {
+		return nil, err
 	}
 	go l.committer()
 	go l.signer()
@@ -115,6 +120,34 @@ func (l *Ledger) Append(ctx context.Context, ws steward.WorkspaceID, e Entry, pa
 		return 0, fmt.Errorf("ledger: an entry of kind %s is written by Begin or End", e.Kind)
 	}
 	return l.write(ctx, ws, e, parts, false)
+}
+
+// Event is an entry and what belongs to it.
+type Event struct {
+	Entry Entry
+	Parts []Part
+}
+
+// AppendAll writes entries with consecutive numbers, all of them or none, and returns the first one's
+// number when they are durable. At most 1,024 fit.
+func (l *Ledger) AppendAll(ctx context.Context, ws steward.WorkspaceID, events ...Event) (uint64, error) {
+	if len(events) == 0 || len(events) > batchRows {
+		return 0, steward.Errorf(steward.TooLarge, "the ledger takes 1 to %d entries at once", batchRows)
+	}
+	r := &request{workspace: ws, items: make([]item, len(events)), done: make(chan struct{})}
+	for i, event := range events {
+		if event.Entry.Kind == CallIntent || event.Entry.Kind == CallOutcome {
+			return 0, fmt.Errorf("ledger: an entry of kind %s is written by Begin or End", event.Entry.Kind)
+		}
+		var err error
+		if r.items[i], err = l.prepare(ctx, ws, &event.Entry, event.Parts); err != nil {
+			return 0, err
+		}
+	}
+	if size := r.size(); size > batchBytes {
+		return 0, steward.Errorf(steward.TooLarge, "this is too much for the ledger at once: %d bytes, and %d fit", size, batchBytes)
+	}
+	return l.submit(ctx, r)
 }
 
 // Begin writes the intent to make a call. Only when it returns without error may the call be made; then
@@ -188,40 +221,50 @@ func (l *Ledger) CloseAbandoned(ctx context.Context) ([]Intent, error) {
 	return closed, nil
 }
 
-// write seals and encodes in the caller's goroutine, and leaves to the committer only what must be done
-// one after another.
 func (l *Ledger) write(ctx context.Context, ws steward.WorkspaceID, e Entry, parts []Part, opens bool) (uint64, error) {
-	if ws == "" || !word(string(ws)) {
-		return 0, fmt.Errorf("ledger: an entry needs a workspace")
-	}
-	if err := e.check(); err != nil {
-		return 0, err
-	}
-	var random [16]byte
-	if _, err := io.ReadFull(l.rand, random[:]); err != nil {
-		return 0, fmt.Errorf("ledger: randomness: %w", err)
-	}
-	u := unnumbered{ID: hex.EncodeToString(random[:]), Entry: e, Node: l.node}
-	var boxes [][]byte
-	var size int
-	for i, part := range parts {
-		sealed, err := l.sealer.Seal(ctx, place(ws, u.ID, i), part.Scopes, part.Body)
-		if err != nil {
-			return 0, err
-		}
-		sum := sha256.Sum256(sealed.Box)
-		u.Parts = append(u.Parts, PartHeader{Scopes: sealed.Scopes, Len: len(sealed.Box), SHA256: sum[:]})
-		boxes = append(boxes, sealed.Box)
-		size += len(sealed.Box)
-	}
-	if size > maxParts {
-		return 0, steward.Errorf(steward.TooLarge, "this is too much for one entry of the ledger: its parts may have %d bytes", maxParts)
-	}
-	rest, err := u.encode()
+	i, err := l.prepare(ctx, ws, &e, parts)
 	if err != nil {
 		return 0, err
 	}
-	return l.submit(ctx, &request{workspace: ws, rest: rest, parts: joinParts(boxes), opens: opens, closes: e.Intent, done: make(chan struct{})})
+	i.opens, i.closes = opens, e.Intent
+	return l.submit(ctx, &request{workspace: ws, items: []item{i}, done: make(chan struct{})})
+}
+
+// prepare seals and encodes in the caller's goroutine, and leaves to the committer only what must be done
+// one after another.
+func (l *Ledger) prepare(ctx context.Context, ws steward.WorkspaceID, e *Entry, parts []Part) (item, error) {
+	if ws == "" || !word(string(ws)) {
+		return item{}, fmt.Errorf("ledger: an entry needs a workspace")
+	}
+	if err := e.check(); err != nil {
+		return item{}, err
+	}
+	var random [16]byte
+	if _, err := io.ReadFull(l.rand, random[:]); err != nil {
+		return item{}, fmt.Errorf("ledger: randomness: %w", err)
+	}
+	id := hex.EncodeToString(random[:])
+	headers := make([]PartHeader, len(parts))
+	boxes := make([][]byte, len(parts))
+	var size int
+	for i, part := range parts {
+		sealed, err := l.sealer.Seal(ctx, place(ws, id, i), part.Scopes, part.Body)
+		if err != nil {
+			return item{}, err
+		}
+		sum := sha256.Sum256(sealed.Box)
+		headers[i] = PartHeader{Scopes: sealed.Scopes, Len: len(sealed.Box), SHA256: sum[:]}
+		boxes[i] = sealed.Box
+		size += len(sealed.Box)
+	}
+	if size > maxParts {
+		return item{}, steward.Errorf(steward.TooLarge, "this is too much for one entry of the ledger: its parts may have %d bytes", maxParts)
+	}
+	d, err := encode(id, e, l.node, headers)
+	if err != nil {
+		return item{}, err
+	}
+	return item{draft: d, parts: joinParts(boxes)}, nil
 }
 
 // place is where an entry's part is sealed: by its id, since its number isn't known yet.

@@ -395,7 +395,19 @@ type faulty struct {
 	begun  chan struct{}
 }
 
-func (f *faulty) Commit(ctx context.Context, a []ledger.Advance) error {
+func (f *faulty) Appender(ctx context.Context) (ledger.Appender, error) {
+	a, err := f.Store.Appender(ctx)
+	return faultyAppender{a, f}, err
+}
+
+type faultyAppender struct {
+	ledger.Appender
+	*faulty
+}
+
+func (f faultyAppender) Close() error { return f.Appender.Close() }
+
+func (f faultyAppender) Commit(ctx context.Context, a []ledger.Advance) error {
 	f.mu.Lock()
 	before, after, gate := f.before, f.after, f.gate
 	f.mu.Unlock()
@@ -406,7 +418,7 @@ func (f *faulty) Commit(ctx context.Context, a []ledger.Advance) error {
 	if before != nil {
 		return before
 	}
-	return errors.Join(f.Store.Commit(ctx, a), after)
+	return errors.Join(f.Appender.Commit(ctx, a), after)
 }
 
 func TestFailedCommitFailsItsCallersAndNothingElse(t *testing.T) {

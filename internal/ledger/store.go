@@ -38,6 +38,21 @@ type StoredCheckpoint struct {
 	Range []byte // hashes of the compact range [0, Size), 32 bytes each, from left to right
 }
 
+// Tile is up to 256 neighbouring hashes of one level of the tree, as in C2SP tlog-tiles: at level 0 leaf
+// hashes, above it the roots of full tiles of the level below.
+type Tile struct {
+	Level  int
+	N      uint64 // counted from 0 in its level
+	Hashes []byte // 32 bytes each; fewer than 256 only at the tree's right edge
+}
+
+// Signed is a checkpoint on its way to the store, with the tiles that it adds or makes longer.
+type Signed struct {
+	Workspace  steward.WorkspaceID
+	Checkpoint StoredCheckpoint
+	Tiles      []Tile
+}
+
 // OpenIntent is an intent without outcome.
 type OpenIntent struct {
 	Workspace steward.WorkspaceID
@@ -50,37 +65,53 @@ var (
 	ErrEnded = errors.New("ledger: the intent has its outcome already, or never was")
 )
 
-// Reader is what is needed to read and verify a ledger: it can be a store that is open for reading only.
+// Reader is what is needed to read a ledger and to prove what is in it: it can be a store that is open
+// for reading only.
 type Reader interface {
 	// Head reads where the workspace's ledger ends.
 	Head(ctx context.Context, ws steward.WorkspaceID) (Head, error)
 	// Rows reads entries in order, from a sequence number on: at most limit, fewer where they are
 	// large, and none only where there is none. Without parts, Row.Parts is nil.
 	Rows(ctx context.Context, ws steward.WorkspaceID, from uint64, limit int, parts bool) ([]Row, error)
-	// Intents lists the workspace's intents without outcome, in order.
-	Intents(ctx context.Context, ws steward.WorkspaceID) ([]OpenIntent, error)
 	// Checkpoints reads checkpoints by size, from a size on, at most limit.
 	Checkpoints(ctx context.Context, ws steward.WorkspaceID, from uint64, limit int) ([]StoredCheckpoint, error)
+	// Tiles reads tiles of a level in order, from a number on, at most limit.
+	Tiles(ctx context.Context, ws steward.WorkspaceID, level int, from uint64, limit int) ([]Tile, error)
+}
+
+// Verifiable is what a ledger can be verified from.
+type Verifiable interface {
+	Reader
+	// Intents lists the workspace's intents without outcome, in order.
+	Intents(ctx context.Context, ws steward.WorkspaceID) ([]OpenIntent, error)
 	// Check looks for damage in the database itself. Damage is an error of kind Internal.
 	Check(ctx context.Context) error
 }
 
 // Store keeps ledgers.
 type Store interface {
-	Reader
+	Verifiable
 	Writer
 }
 
 // Writer is the half of Store that writes, and finds what is left to write.
 type Writer interface {
-	// Commit writes all advances in one transaction that is durable when it returns, or nothing. It
-	// answers ErrMoved where a head is not at Was.Next, and ErrEnded where a row closes an intent that
-	// is not open.
-	Commit(ctx context.Context, advances []Advance) error
-	// SaveCheckpoint adds a checkpoint, unless there is one of that size, and moves Head.Signed up to it.
-	SaveCheckpoint(ctx context.Context, ws steward.WorkspaceID, cp StoredCheckpoint) error
+	// Appender readies what is needed to commit, again and again. It has one user at a time, who closes it.
+	Appender(ctx context.Context) (Appender, error)
+	// SaveCheckpoints adds checkpoints, durably and all or none: each unless there is one of that size,
+	// and moves Head.Signed up to it; its tiles unless longer ones are there.
+	SaveCheckpoints(ctx context.Context, signed []Signed) error
 	// Abandoned lists the open intents of all nodes but one, in every workspace.
 	Abandoned(ctx context.Context, node string) ([]OpenIntent, error)
 	// Behind lists the workspaces with entries that no checkpoint covers.
 	Behind(ctx context.Context) ([]steward.WorkspaceID, error)
+}
+
+// Appender writes entries.
+type Appender interface {
+	// Commit writes all advances in one transaction that is durable when it returns, or nothing. It
+	// answers ErrMoved where a head is not at Was.Next, and ErrEnded where a row closes an intent that
+	// is not open. After an error it can be used again.
+	Commit(ctx context.Context, advances []Advance) error
+	Close() error
 }

@@ -13,7 +13,7 @@ import (
 
 // Source is what a ledger is verified from. Nothing is written.
 type Source struct {
-	Store  Reader
+	Store  Verifiable
 	Sealer steward.Sealer // for the signing key only; nothing is opened
 }
 

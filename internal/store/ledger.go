@@ -16,8 +16,11 @@ type Ledger struct{ *DB }
 
 var _ ledger.Store = Ledger{}
 
-// pageBytes is about how much Rows reads at once.
-const pageBytes = 4 << 20
+// How much Rows reads at once, more or less.
+const (
+	pageBytes = 4 << 20
+	pagePiece = 64 << 10 // allocated at a time
+)
 
 // Head is ledger.Reader's.
 func (l Ledger) Head(ctx context.Context, ws steward.WorkspaceID) (head ledger.Head, err error) {
@@ -25,22 +28,36 @@ func (l Ledger) Head(ctx context.Context, ws steward.WorkspaceID) (head ledger.H
 	return head, err
 }
 
-// Rows is ledger.Reader's.
+// Rows is ledger.Reader's. The bytes of a page lie in one piece, which lives as long as any of its rows.
 func (l Ledger) Rows(ctx context.Context, ws steward.WorkspaceID, from uint64, limit int, parts bool) ([]ledger.Row, error) {
 	query := `SELECT seq, header, NULL FROM ledger_tail WHERE workspace = $1 AND seq >= $2 ORDER BY seq LIMIT $3`
 	if parts {
 		query = `SELECT seq, header, parts FROM ledger_tail WHERE workspace = $1 AND seq >= $2 ORDER BY seq LIMIT $3`
 	}
-	var page []ledger.Row
+	page := make([]ledger.Row, 0, min(limit, 1024))
+	var bytes []byte
 	size := 0
+	keep := func(b sql.RawBytes) []byte {
+		if b == nil {
+			return nil
+		}
+		if cap(bytes)-len(bytes) < len(b) {
+			bytes = make([]byte, 0, max(len(b), pagePiece))
+		}
+		at := len(bytes)
+		bytes = append(bytes, b...)
+		size += len(b)
+		return bytes[at:len(bytes):len(bytes)]
+	}
+	var header, sealed sql.RawBytes
+	var seq int64
+	dest := []any{&seq, &header, &sealed}
 	err := l.rows(ctx, func(scan func(...any) error) error {
 		if size > pageBytes {
 			return errPageFull
 		}
-		var row ledger.Row
-		err := scan(&row.Seq, &row.Header, &row.Parts)
-		size += len(row.Header) + len(row.Parts)
-		page = append(page, row)
+		err := scan(dest...)
+		page = append(page, ledger.Row{Seq: uint64(seq), Header: keep(header), Parts: keep(sealed)})
 		return err
 	}, query, ws, int64(from), limit)
 	if err != nil && !errors.Is(err, errPageFull) {
@@ -51,7 +68,7 @@ func (l Ledger) Rows(ctx context.Context, ws steward.WorkspaceID, from uint64, l
 
 var errPageFull = errors.New("store: enough was read")
 
-// Intents is ledger.Reader's.
+// Intents is ledger.Verifiable's.
 func (l Ledger) Intents(ctx context.Context, ws steward.WorkspaceID) ([]ledger.OpenIntent, error) {
 	return l.openIntents(ctx, `SELECT workspace, seq FROM open_intents WHERE workspace = $1 ORDER BY seq`, ws)
 }
@@ -82,7 +99,7 @@ func (l Ledger) Checkpoints(ctx context.Context, ws steward.WorkspaceID, from ui
 	return list, err
 }
 
-// Check is ledger.Reader's: SQLite walks all of its pages.
+// Check is ledger.Verifiable's: SQLite walks all of its pages.
 func (l Ledger) Check(ctx context.Context) error {
 	var wrong []string
 	err := l.rows(ctx, func(scan func(...any) error) error {
@@ -110,17 +127,68 @@ func (l Ledger) Behind(ctx context.Context) (behind []steward.WorkspaceID, err e
 	return behind, err
 }
 
-// Commit is ledger.Writer's. Heads are moved in the order of workspaces, so that two processes that write
+// Tiles is ledger.Reader's.
+func (l Ledger) Tiles(ctx context.Context, ws steward.WorkspaceID, level int, from uint64, limit int) (list []ledger.Tile, err error) {
+	err = l.rows(ctx, func(scan func(...any) error) error {
+		tile := ledger.Tile{Level: level}
+		err := scan(&tile.N, &tile.Hashes)
+		list = append(list, tile)
+		return err
+	}, `SELECT n, hashes FROM ledger_tiles WHERE workspace = $1 AND level = $2 AND n >= $3 ORDER BY n LIMIT $4`, ws, level, int64(from), limit)
+	return list, err
+}
+
+// appender keeps the statements of a commit prepared: parsing them each time takes longer than a small
+// commit's rows.
+type appender struct {
+	db                        *DB
+	head, insert, opens, ends *sql.Stmt
+}
+
+// Appender is ledger.Writer's.
+func (l Ledger) Appender(ctx context.Context) (ledger.Appender, error) {
+	a := &appender{db: l.DB}
+	if l.write == nil {
+		return a, nil // whose commits are refused
+	}
+	for _, s := range []struct {
+		to    **sql.Stmt
+		query string
+	}{
+		{&a.head, `INSERT INTO ledger_heads (workspace, next, last_us, signed) VALUES ($1, $2, $3, 0)
+			ON CONFLICT (workspace) DO UPDATE SET next = excluded.next, last_us = excluded.last_us WHERE ledger_heads.next = $4`},
+		{&a.insert, `INSERT INTO ledger_tail (workspace, seq, header, parts) VALUES ($1, $2, $3, $4)`},
+		{&a.opens, `INSERT INTO open_intents (workspace, seq, node) VALUES ($1, $2, $3)`},
+		{&a.ends, `DELETE FROM open_intents WHERE workspace = $1 AND seq = $2`},
+	} {
+		var err error
+		if *s.to, err = l.write.PrepareContext(ctx, s.query); err != nil {
+			return nil, errors.Join(failure(err), a.Close())
+		}
+	}
+	return a, nil
+}
+
+// Close is ledger.Appender's.
+func (a *appender) Close() (err error) {
+	for _, s := range []*sql.Stmt{a.head, a.insert, a.opens, a.ends} {
+		if s != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}
+	return err
+}
+
+// Commit is ledger.Appender's. Heads are moved in the order of workspaces, so that two processes that write
 // to the same ones wait for each other and don't deadlock.
-func (l Ledger) Commit(ctx context.Context, advances []ledger.Advance) error {
-	advances = slices.SortedFunc(slices.Values(advances), func(a, b ledger.Advance) int {
+func (a *appender) Commit(ctx context.Context, advances []ledger.Advance) error {
+	slices.SortFunc(advances, func(a, b ledger.Advance) int {
 		return strings.Compare(string(a.Workspace), string(b.Workspace))
 	})
-	return l.update(ctx, func(tx *sql.Tx) error {
-		for _, a := range advances {
-			moved, err := changes(tx.ExecContext(ctx, `INSERT INTO ledger_heads (workspace, next, last_us, signed) VALUES ($1, $2, $3, 0)
-				ON CONFLICT (workspace) DO UPDATE SET next = excluded.next, last_us = excluded.last_us WHERE ledger_heads.next = $4`,
-				a.Workspace, int64(a.Now.Next), a.Now.Last, int64(a.Was.Next)))
+	return a.db.update(ctx, func(tx *sql.Tx) error {
+		head := tx.StmtContext(ctx, a.head)
+		for _, to := range advances {
+			moved, err := changes(head.ExecContext(ctx, string(to.Workspace), int64(to.Now.Next), to.Now.Last, int64(to.Was.Next)))
 			if err != nil {
 				return err
 			}
@@ -128,18 +196,17 @@ func (l Ledger) Commit(ctx context.Context, advances []ledger.Advance) error {
 				return ledger.ErrMoved
 			}
 		}
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO ledger_tail (workspace, seq, header, parts) VALUES ($1, $2, $3, $4)`)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = insert.Close() }()
-		for _, a := range advances {
-			for _, row := range a.Rows {
-				if _, err := insert.ExecContext(ctx, a.Workspace, int64(row.Seq), row.Header, row.Parts); err != nil {
+		insert := tx.StmtContext(ctx, a.insert)
+		for _, to := range advances {
+			ws := string(to.Workspace)
+			for _, row := range to.Rows {
+				if _, err := insert.ExecContext(ctx, ws, int64(row.Seq), row.Header, row.Parts); err != nil {
 					return err
 				}
-				if err := pair(ctx, tx, a, row); err != nil {
-					return err
+				if row.Opens || row.Closes != nil {
+					if err := a.pair(ctx, tx, to, row); err != nil {
+						return err
+					}
 				}
 			}
 		}
@@ -148,14 +215,14 @@ func (l Ledger) Commit(ctx context.Context, advances []ledger.Advance) error {
 }
 
 // pair opens or closes an intent.
-func pair(ctx context.Context, tx *sql.Tx, a ledger.Advance, row ledger.Row) error {
+func (a *appender) pair(ctx context.Context, tx *sql.Tx, to ledger.Advance, row ledger.Row) error {
 	if row.Opens {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO open_intents (workspace, seq, node) VALUES ($1, $2, $3)`, a.Workspace, int64(row.Seq), a.Node); err != nil {
+		if _, err := tx.StmtContext(ctx, a.opens).ExecContext(ctx, string(to.Workspace), int64(row.Seq), to.Node); err != nil {
 			return err
 		}
 	}
 	if row.Closes != nil {
-		ended, err := changes(tx.ExecContext(ctx, `DELETE FROM open_intents WHERE workspace = $1 AND seq = $2`, a.Workspace, int64(*row.Closes)))
+		ended, err := changes(tx.StmtContext(ctx, a.ends).ExecContext(ctx, string(to.Workspace), int64(*row.Closes)))
 		if err != nil {
 			return err
 		}
@@ -173,14 +240,29 @@ func changes(result sql.Result, err error) (int64, error) {
 	return result.RowsAffected()
 }
 
-// SaveCheckpoint is ledger.Writer's.
-func (l Ledger) SaveCheckpoint(ctx context.Context, ws steward.WorkspaceID, cp ledger.StoredCheckpoint) error {
+// SaveCheckpoints is ledger.Writer's.
+func (l Ledger) SaveCheckpoints(ctx context.Context, signed []ledger.Signed) error {
 	return l.update(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO ledger_checkpoints (workspace, size, note, hashes) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-			ws, int64(cp.Size), cp.Note, cp.Range); err != nil {
+		tiles, err := tx.PrepareContext(ctx, `INSERT INTO ledger_tiles (workspace, level, n, hashes) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (workspace, level, n) DO UPDATE SET hashes = excluded.hashes WHERE length(ledger_tiles.hashes) < length(excluded.hashes)`)
+		if err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE ledger_heads SET signed = $2 WHERE workspace = $1 AND signed < $2`, ws, int64(cp.Size))
-		return err
+		defer func() { _ = tiles.Close() }()
+		for _, s := range signed {
+			for _, tile := range s.Tiles {
+				if _, err := tiles.ExecContext(ctx, s.Workspace, tile.Level, int64(tile.N), tile.Hashes); err != nil {
+					return err
+				}
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT INTO ledger_checkpoints (workspace, size, note, hashes) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+				s.Workspace, int64(s.Checkpoint.Size), s.Checkpoint.Note, s.Checkpoint.Range); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE ledger_heads SET signed = $2 WHERE workspace = $1 AND signed < $2`, s.Workspace, int64(s.Checkpoint.Size)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }

@@ -29,7 +29,11 @@ func TestLedger(t *testing.T) {
 	if rows, err := reading.Rows(ctx, "ws_order", 0, 10, true); err != nil || len(rows) != 4 {
 		t.Errorf("reading beside the writer: %d rows, %v", len(rows), err)
 	}
-	if err := reading.Commit(ctx, []ledger.Advance{{Workspace: "ws", Now: ledger.Head{Next: 1}}}); steward.KindOf(err) != steward.Unavailable {
+	appender, err := reading.Appender(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := appender.Commit(ctx, []ledger.Advance{{Workspace: "ws", Now: ledger.Head{Next: 1}}}); steward.KindOf(err) != steward.Unavailable {
 		t.Errorf("committing to a store open for reading: %v", err)
 	}
 }

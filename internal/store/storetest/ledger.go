@@ -26,9 +26,22 @@ func Ledger(t *testing.T, s ledger.Store) {
 		}
 		return a
 	}
+	send := func(t *testing.T, a ...ledger.Advance) error {
+		t.Helper()
+		appender, err := s.Appender(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := appender.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		return appender.Commit(ctx, a)
+	}
 	commit := func(t *testing.T, a ...ledger.Advance) {
 		t.Helper()
-		if err := s.Commit(ctx, a); err != nil {
+		if err := send(t, a...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -99,7 +112,7 @@ func Ledger(t *testing.T, s ledger.Store) {
 	t.Run("a head that moved refuses all of the commit", func(t *testing.T) {
 		commit(t, advance("ws_moved", 0, 2))
 		for _, from := range []uint64{0, 1, 3} {
-			if err := s.Commit(ctx, []ledger.Advance{advance("ws_innocent", 0, 1), advance("ws_moved", from, 1)}); !errors.Is(err, ledger.ErrMoved) {
+			if err := send(t, advance("ws_innocent", 0, 1), advance("ws_moved", from, 1)); !errors.Is(err, ledger.ErrMoved) {
 				t.Errorf("from %d: %v", from, err)
 			}
 		}
@@ -141,7 +154,7 @@ func Ledger(t *testing.T, s ledger.Store) {
 			for i := range of {
 				a.Rows[i].Closes = &of[i]
 			}
-			return s.Commit(ctx, []ledger.Advance{a})
+			return send(t, a)
 		}
 		if err := closing(3, 0); err != nil {
 			t.Fatal(err)
@@ -173,12 +186,28 @@ func Ledger(t *testing.T, s ledger.Store) {
 		commit(t, advance("ws_signed", 0, 9))
 		behind(true)
 		for _, size := range []uint64{4, 9, 6} { // the last comes late
-			if err := s.SaveCheckpoint(ctx, "ws_signed", ledger.StoredCheckpoint{Size: size, Note: fmt.Append(nil, "note ", size), Range: []byte{byte(size)}}); err != nil {
+			if err := s.SaveCheckpoints(ctx, []ledger.Signed{{
+				Workspace:  "ws_signed",
+				Checkpoint: ledger.StoredCheckpoint{Size: size, Note: fmt.Append(nil, "note ", size), Range: []byte{byte(size)}},
+				Tiles:      []ledger.Tile{{N: 0, Hashes: make([]byte, 32*size)}, {Level: 1, N: size, Hashes: make([]byte, 32)}},
+			}}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := s.SaveCheckpoint(ctx, "ws_signed", ledger.StoredCheckpoint{Size: 4, Note: []byte("other"), Range: []byte("other")}); err != nil {
+		if err := s.SaveCheckpoints(ctx, []ledger.Signed{
+			{Workspace: "ws_signed", Checkpoint: ledger.StoredCheckpoint{Size: 4, Note: []byte("other"), Range: []byte("other")}},
+			{Workspace: "ws_signed2", Checkpoint: ledger.StoredCheckpoint{Size: 1, Note: []byte("n"), Range: []byte("r")}, Tiles: []ledger.Tile{{Hashes: make([]byte, 32)}}},
+		}); err != nil {
 			t.Fatal(err)
+		}
+		if tiles, err := s.Tiles(ctx, "ws_signed", 0, 0, 9); err != nil || len(tiles) != 1 || len(tiles[0].Hashes) != 9*32 {
+			t.Errorf("of a tile that was saved with 4, 9 and 6 hashes: %+v, %v; want the longest", tiles, err)
+		}
+		if tiles, err := s.Tiles(ctx, "ws_signed", 1, 5, 1); err != nil || len(tiles) != 1 || tiles[0].N != 6 || tiles[0].Level != 1 {
+			t.Errorf("one tile of level 1 from 5 on: %+v, %v", tiles, err)
+		}
+		if tiles, err := s.Tiles(ctx, "ws_signed2", 1, 0, 9); err != nil || len(tiles) != 0 {
+			t.Errorf("another workspace's: %+v, %v", tiles, err)
 		}
 		behind(false)
 		head(t, "ws_signed", ledger.Head{Next: 9, Last: 1000, Signed: 9})
@@ -200,10 +229,16 @@ func Ledger(t *testing.T, s ledger.Store) {
 		var wg sync.WaitGroup
 		for range 6 {
 			wg.Go(func() {
-				for done := 0; done < 10; {
+				appender, err := s.Appender(ctx)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer appender.Close()
+				for done := 0; done < 10; { // after ErrMoved it is used again
 					h, err := s.Head(ctx, "ws_race")
 					if err == nil {
-						err = s.Commit(ctx, []ledger.Advance{advance("ws_race", h.Next, 1)})
+						err = appender.Commit(ctx, []ledger.Advance{advance("ws_race", h.Next, 1)})
 					}
 					switch {
 					case err == nil:

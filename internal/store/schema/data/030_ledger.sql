@@ -30,3 +30,12 @@ CREATE TABLE ledger_checkpoints (
 	hashes    blob   NOT NULL, -- the compact range that the next checkpoint goes on from
 	PRIMARY KEY (workspace, size)
 );
+
+-- The tree's hashes, as C2SP tlog-tiles cuts them; the last of each level grows with each checkpoint.
+CREATE TABLE ledger_tiles (
+	workspace text   NOT NULL,
+	level     bigint NOT NULL,
+	n         bigint NOT NULL,
+	hashes    blob   NOT NULL, -- 1 to 256, 32 bytes each
+	PRIMARY KEY (workspace, level, n)
+);
