@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -284,53 +283,24 @@ func (w *world) openAll() []byte {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return openEverySealedRow(w.t, w.data, ring)
-}
-
-// openEverySealedRow reads the database apart from the store's code.
-func openEverySealedRow(t *testing.T, data string, ring *keyring.Keyring) []byte {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, store.DataFile)+"?mode=ro")
+	data, err := store.OpenReadOnly(ctx, w.data, store.DataFile)
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	defer db.Close()
+	defer data.Close()
 	var out []byte
 	opened := map[string]int{}
-	for table, key := range map[string]string{
-		"members": "id", "credentials": "connection || '/' || member", "tokens": "id", "proposals": "id", "runs": "id",
-	} {
-		rows, err := db.Query("SELECT workspace, " + key + ", scopes, box FROM " + table)
-		if err != nil {
-			t.Fatal(err)
+	err = data.WalkSealed(ctx, w.workspace(), func(at steward.Place, sealed steward.Sealed) error {
+		plain, err := ring.Open(ctx, at, sealed)
+		if steward.KindOf(err) == steward.Gone {
+			return nil
 		}
-		for rows.Next() {
-			var ws, row, scopes string
-			var sealed steward.Sealed
-			if err := rows.Scan(&ws, &row, &scopes, &sealed.Box); err != nil {
-				t.Fatal(err)
-			}
-			sealed.Scopes = steward.ParseScopes(scopes)
-			if len(sealed.Box) == 0 {
-				continue
-			}
-			plain, err := ring.Open(context.Background(), steward.Place{Workspace: steward.WorkspaceID(ws), Table: table, Row: row}, sealed)
-			if steward.KindOf(err) == steward.Gone {
-				continue
-			}
-			if err != nil {
-				t.Fatalf("%s %s: %v", table, row, err)
-			}
-			opened[table]++
-			out = append(append(out, plain...), '\n')
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var others int
-	if err := db.QueryRow(`SELECT count(*) FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND c.name = 'box'`).Scan(&others); err != nil || others != len(opened) {
-		t.Fatalf("%d tables hold sealed values and %v were opened: %v", others, opened, err)
+		opened[at.Table]++
+		out = append(append(out, plain...), '\n')
+		return err
+	})
+	if err != nil || opened["tokens"] == 0 || opened["runs"] == 0 || opened["proposals"] == 0 || opened["credentials"] == 0 {
+		w.t.Fatalf("opened %v: %v", opened, err)
 	}
 	return out
 }

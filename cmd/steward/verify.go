@@ -49,7 +49,10 @@ func runVerify(ctx context.Context, in *invocation) error {
 	p := in.Begin("verifying")
 	report, err := verifyData(ctx, server.Data, *only, p)
 	p.Stop()
-	if err != nil {
+	if steward.KindOf(err) == steward.Internal && err != nil {
+		// A database too damaged to find the ledgers in is what verify is for: a finding, not a failure.
+		report.Findings = append(report.Findings, finding{What: steward.Message(err)})
+	} else if err != nil {
 		return err
 	}
 	if in.json {
@@ -98,6 +101,11 @@ func verifyData(ctx context.Context, dir, only string, p *terminal.Progress) (_ 
 		if err != nil {
 			return report, err
 		}
+		broken, err := brokenSeals(ctx, data, sealer, ws.ID)
+		if err != nil {
+			return report, err
+		}
+		found.Findings = append(found.Findings, broken...)
 		report.Entries += found.Entries
 		for _, f := range found.Findings {
 			report.Findings = append(report.Findings, finding{Workspace: ws.Name, Seq: f.Seq, What: f.What})
@@ -107,6 +115,19 @@ func verifyData(ctx context.Context, dir, only string, p *terminal.Progress) (_ 
 		})
 	}
 	return report, nil
+}
+
+// brokenSeals looks at what is kept besides the ledger: whatever was sealed must open at its place, or its
+// key must be gone.
+func brokenSeals(ctx context.Context, data *store.DB, sealer *keyring.Keyring, ws steward.WorkspaceID) ([]ledger.Finding, error) {
+	var broken []ledger.Finding
+	err := data.WalkSealed(ctx, ws, func(at steward.Place, sealed steward.Sealed) error {
+		if _, err := sealer.Open(ctx, at, sealed); err != nil && steward.KindOf(err) != steward.Gone {
+			broken = append(broken, ledger.Finding{What: fmt.Sprintf("%s %s isn't what was sealed there", at.Table, at.Row)})
+		}
+		return ctx.Err()
+	})
+	return broken, err
 }
 
 func (in *invocation) printVerified(r verified) {
@@ -128,7 +149,12 @@ func (in *invocation) printVerified(r verified) {
 			}
 		}
 	}
-	if len(r.Workspaces) == 0 {
+	for _, f := range r.Findings {
+		if f.Workspace == "" {
+			fmt.Fprintln(in.Out, in.Red("✗ "+terminal.Line(f.What)))
+		}
+	}
+	if len(r.Workspaces) == 0 && len(r.Findings) == 0 {
 		fmt.Fprintln(in.Out, "There is no workspace in this folder yet.")
 	}
 }
