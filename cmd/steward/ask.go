@@ -8,8 +8,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/client"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
-	"github.com/stewardhq/steward/internal/agent"
-	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/wire"
 )
 
 // listedRecords is how many of an answer's records are printed.
@@ -56,7 +55,7 @@ func runAsk(ctx context.Context, in *invocation) error {
 func (in *invocation) printExamples() error {
 	var rows [][]string
 	if in.json {
-		return in.JSON(map[string][]api.Example{"examples": examples()})
+		return in.JSON(map[string][]wire.Example{"examples": examples()})
 	}
 	for _, e := range examples() {
 		rows = append(rows, []string{"  " + e.Question, in.Dim(e.What)})
@@ -152,11 +151,11 @@ func runShow(ctx context.Context, in *invocation) error {
 }
 
 // ended is how a run's end becomes the command's.
-func ended(a api.Answer, err error) error {
+func ended(a wire.Answer, err error) error {
 	if err == nil {
 		err = client.Failed(a)
 	}
-	if err == nil && a.Status == agent.Waiting {
+	if err == nil && a.Status == wire.Waiting {
 		err = quiet{steward.NeedsApproval}
 	}
 	return err
@@ -171,7 +170,7 @@ func (in *invocation) printRawOr(raw []byte, err error) error {
 }
 
 // printAnswer prints a run's end: the answer, what it rests on, and what it waits for.
-func (in *invocation) printAnswer(a api.Answer, raw []byte) error {
+func (in *invocation) printAnswer(a wire.Answer, raw []byte) error {
 	if in.json {
 		return in.Raw(raw)
 	}

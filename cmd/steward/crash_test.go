@@ -17,8 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stewardhq/steward/internal/agent"
-	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/sandbox"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 )
@@ -96,7 +95,7 @@ func TestKilledWhileWriting(t *testing.T) {
 	for round := range 10 {
 		subject := fmt.Sprintf("Call %d with %s about renewal", round, contact.Text("Name"))
 		a := w.ask(w.rep, fmt.Sprintf("Set the next step of %s to '%s' and log a call with %s", deal.Text("Name"), subject, contact.Text("Name")))
-		if a.Status != agent.Waiting {
+		if a.Status != wire.Waiting {
 			t.Fatalf("round %d: %s %+v", round, a.Status, a.Error)
 		}
 		// Two records a round: over ten a day somebody else has to approve.
@@ -126,7 +125,7 @@ func TestKilledWhileWriting(t *testing.T) {
 
 		// A run whose approval never reached the record still waits: it is approved again.
 		b := w.settled(a)
-		if b.Status == agent.Waiting {
+		if b.Status == wire.Waiting {
 			w.must(approver, "POST", "/api/v1/approvals/"+string(a.Approval.ID), map[string]string{"decision": "approve"}, &b)
 		}
 		reached := writes.Load() - before
@@ -145,7 +144,7 @@ func TestKilledWhileWriting(t *testing.T) {
 		if intents < reached {
 			t.Errorf("round %d: %d writes reached the org, %d intents are on record", round, reached, intents)
 		}
-		if b.Status == agent.Done {
+		if b.Status == wire.Done {
 			done++
 		}
 	}
@@ -159,19 +158,19 @@ func TestKilledWhileWriting(t *testing.T) {
 }
 
 // settled waits for a run that the restarted server carries on, until it no longer moves.
-func (w *world) settled(a api.Answer) api.Answer {
+func (w *world) settled(a wire.Answer) wire.Answer {
 	w.t.Helper()
 	for range 100 {
-		var b api.Answer
+		var b wire.Answer
 		w.call(w.rep, "GET", "/api/v1/runs/"+string(a.Run), nil, &b)
-		if b.Status == agent.Done || b.Status == agent.Failed {
+		if b.Status == wire.Done || b.Status == wire.Failed {
 			return b
 		}
-		if b.Status == agent.Waiting {
+		if b.Status == wire.Waiting {
 			// Either nobody's decision is on record, or the server is about to carry it on.
 			time.Sleep(200 * time.Millisecond)
 			w.call(w.rep, "GET", "/api/v1/runs/"+string(a.Run), nil, &b)
-			if b.Status == agent.Waiting {
+			if b.Status == wire.Waiting {
 				return b
 			}
 			continue

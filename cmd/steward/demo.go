@@ -71,6 +71,7 @@ func runDemo(ctx context.Context, in *invocation) (err error) {
 			return client.Dial(config.Client{URL: server.url, Token: token})
 		},
 		Verify: in.verifyDemo,
+		Header: headerOnDisk,
 	}
 	for _, u := range box.users {
 		story.Users = append(story.Users, demo.User(u))
@@ -103,4 +104,23 @@ func (in *invocation) verifyDemo(ctx context.Context, data string) (entries uint
 		findings = append(findings, ledger.Finding{Seq: f.Seq, What: f.What})
 	}
 	return report.Entries, findings, err
+}
+
+// headerOnDisk opens a store that nobody else uses, which empties its write-ahead log into its one file,
+// and reads the header of an entry of its only workspace.
+func headerOnDisk(ctx context.Context, dir string, seq uint64) (header []byte, file string, err error) {
+	data, err := store.OpenData(ctx, dir)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { err = errors.Join(err, data.Close()) }()
+	all, err := store.Identity{DB: data}.AllWorkspaces(ctx)
+	if err != nil || len(all) != 1 {
+		return nil, "", errors.Join(err, fmt.Errorf("demo: %d workspaces", len(all)))
+	}
+	rows, err := store.Ledger{DB: data}.Rows(ctx, all[0].ID, seq, 1, false)
+	if err != nil || len(rows) != 1 || rows[0].Seq != seq {
+		return nil, "", errors.Join(err, fmt.Errorf("demo: entry %d isn't there", seq))
+	}
+	return rows[0].Header, store.DataFile, nil
 }

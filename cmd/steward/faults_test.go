@@ -9,15 +9,15 @@ import (
 	"testing"
 
 	"github.com/stewardhq/steward"
-	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/sandbox"
 )
 
 // refused makes a request that must fail, and returns what it says.
-func (w *world) refused(p person, method, path string, body any, status int) api.Problem {
+func (w *world) refused(p person, method, path string, body any, status int) wire.Problem {
 	w.t.Helper()
 	var answer struct {
-		Error api.Problem `json:"error"`
+		Error wire.Problem `json:"error"`
 	}
 	if got := w.call(p, method, path, body, &answer); got != status {
 		w.t.Errorf("%s %s: status %d, want %d (%+v)", method, path, got, status, answer.Error)
@@ -29,7 +29,7 @@ func (w *world) refused(p person, method, path string, body any, status int) api
 }
 
 // entries reads the ledger as the administrator.
-func (w *world) entries(run steward.RunID) []api.Entry {
+func (w *world) entries(run steward.RunID) []wire.Entry {
 	w.t.Helper()
 	r, err := http.NewRequest("GET", w.url+"/api/v1/log?purpose=audit&run="+string(run), nil)
 	if err != nil {
@@ -41,9 +41,9 @@ func (w *world) entries(run steward.RunID) []api.Entry {
 		w.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var all []api.Entry
+	var all []wire.Entry
 	for d := json.NewDecoder(resp.Body); d.More(); {
-		var e api.Entry
+		var e wire.Entry
 		if err := d.Decode(&e); err != nil {
 			w.t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestBadRequestsAreRefusedClearly(t *testing.T) {
 	if a.Error == nil || a.Error.Kind != "denied" || a.Status != "failed" {
 		t.Errorf("an auditor's question: %+v", a)
 	}
-	if last := w.entries(a.Run); !slices.ContainsFunc(last, func(e api.Entry) bool { return e.Kind == "call.denied" && e.Decision == "deny" }) {
+	if last := w.entries(a.Run); !slices.ContainsFunc(last, func(e wire.Entry) bool { return e.Kind == "call.denied" && e.Decision == "deny" }) {
 		t.Error("the auditor's denied call is not on record")
 	}
 	// Somebody else's run is theirs.
@@ -108,11 +108,11 @@ func TestBadRequestsAreRefusedClearly(t *testing.T) {
 		t.Errorf("nonsense: %+v", b)
 	}
 	// A token that is revoked no longer works, and trying it is on record.
-	var tokens struct{ Tokens []api.Token }
+	var tokens struct{ Tokens []wire.Token }
 	w.must(auditor, "GET", "/api/v1/tokens", nil, &tokens)
 	w.must(w.admin, "DELETE", "/api/v1/tokens/"+string(tokens.Tokens[0].ID), nil, nil)
 	w.refused(auditor, "GET", "/api/v1/tokens", nil, 401)
-	if all := w.entries(""); !slices.ContainsFunc(all, func(e api.Entry) bool { return e.Kind == "auth.refused" }) {
+	if all := w.entries(""); !slices.ContainsFunc(all, func(e wire.Entry) bool { return e.Kind == "auth.refused" }) {
 		t.Error("the revoked token's use is not on record")
 	}
 }
@@ -120,7 +120,7 @@ func TestBadRequestsAreRefusedClearly(t *testing.T) {
 // joinAs adds a member who has no account in the org.
 func (w *world) joinAs(email, role string) person {
 	w.t.Helper()
-	var m api.Member
+	var m wire.Member
 	w.must(w.admin, "POST", "/api/v1/members", map[string]any{"email": email, "role": role}, &m)
 	return person{email: email, token: m.Token}
 }
@@ -169,7 +169,7 @@ func TestFailingOrg(t *testing.T) {
 				t.Errorf("the system's own words got out: %s", a.Error.Message)
 			}
 			entries := w.entries(a.Run)
-			if !slices.ContainsFunc(entries, func(e api.Entry) bool { return e.Kind == "call.outcome" && e.Outcome == "error" && e.Error != "" }) {
+			if !slices.ContainsFunc(entries, func(e wire.Entry) bool { return e.Kind == "call.outcome" && e.Outcome == "error" && e.Error != "" }) {
 				t.Errorf("the failure is not on record: %s", fmt.Sprint(entries))
 			}
 			if b := w.ask(w.rep, "pipeline by stage"); b.Status != "done" {

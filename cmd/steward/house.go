@@ -15,6 +15,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/agent"
 	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/connector"
 	"github.com/stewardhq/steward/internal/connector/salesforce"
 	"github.com/stewardhq/steward/internal/egress"
@@ -246,10 +247,10 @@ func (h *house) client(ws steward.WorkspaceID, instanceURL string) (*http.Client
 	return h.egress.Client(ws, destination), nil
 }
 
-func examples() []api.Example {
-	var all []api.Example
+func examples() []wire.Example {
+	var all []wire.Example
 	for _, e := range rules.Examples() {
-		all = append(all, api.Example{Question: e.Question, What: e.What})
+		all = append(all, wire.Example{Question: e.Question, What: e.What})
 	}
 	return all
 }

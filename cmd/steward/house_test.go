@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/sandbox"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 )
@@ -90,7 +90,7 @@ func newWorld(t *testing.T, change func(*house)) *world {
 func (w *world) join(u sandbox.User, role string) person {
 	w.t.Helper()
 	p := person{user: u, email: strings.ToLower(strings.ReplaceAll(u.Username, "@", ".")) + "@members.example"}
-	var m api.Member
+	var m wire.Member
 	w.must(w.admin, "POST", "/api/v1/members", map[string]any{"email": p.email, "role": role}, &m)
 	p.token = m.Token
 	return p
@@ -139,9 +139,9 @@ func (w *world) must(p person, method, path string, body, into any) {
 	}
 }
 
-func (w *world) ask(p person, question string) api.Answer {
+func (w *world) ask(p person, question string) wire.Answer {
 	w.t.Helper()
-	var a api.Answer
+	var a wire.Answer
 	w.call(p, "POST", "/api/v1/ask", map[string]string{"question": question}, &a)
 	return a
 }

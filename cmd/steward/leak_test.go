@@ -15,7 +15,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/agent"
-	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
@@ -125,13 +125,13 @@ func filesHold(t *testing.T, dir string, values []string) []string {
 }
 
 // story runs the demo's steps and returns the write's run and the contact it was about.
-func (w *world) story() (api.Answer, org.Row) {
+func (w *world) story() (wire.Answer, org.Row) {
 	w.t.Helper()
 	for _, p := range []person{w.rep, w.boss} {
 		for _, question := range []string{
 			"What is our win rate this quarter by owner?", "Which open deals over $50k have had no activity for 30 days?",
 		} {
-			if a := w.ask(p, question); a.Status != agent.Done {
+			if a := w.ask(p, question); a.Status != wire.Done {
 				w.t.Fatalf("%s: %+v", question, a.Error)
 			}
 		}
@@ -139,11 +139,11 @@ func (w *world) story() (api.Answer, org.Row) {
 	deal, contact := w.dealWithContact()
 	a := w.ask(w.rep, fmt.Sprintf("Set the next step of %s to 'Call %s about renewal' and log a call with %s",
 		deal.Text("Name"), contact.Text("Name"), contact.Text("Name")))
-	if a.Status != agent.Waiting || a.Approval == nil || a.Approval.Needs != "self" {
+	if a.Status != wire.Waiting || a.Approval == nil || a.Approval.Needs != "self" {
 		w.t.Fatalf("the write is %s: %+v", a.Status, a.Error)
 	}
 	w.must(w.rep, "POST", "/api/v1/approvals/"+string(a.Approval.ID), map[string]string{"decision": "approve"}, &a)
-	if a.Status != agent.Done {
+	if a.Status != wire.Done {
 		w.t.Fatalf("the approved write is %s: %+v", a.Status, a.Error)
 	}
 	return a, contact
@@ -242,7 +242,7 @@ func TestInsideOnlyTokens(t *testing.T) {
 	if found := hits(w.openAll(), his); len(found) != 0 {
 		t.Errorf("kept, where a reference would do: %q", found)
 	}
-	var shown api.Answer
+	var shown wire.Answer
 	w.must(w.admin, "POST", "/api/v1/erasures", map[string]any{"person": "salesforce:Contact:" + contact.Text("Id")}, nil)
 	w.must(w.rep, "GET", "/api/v1/runs/"+string(run.Run), nil, &shown)
 	raw, _ := json.Marshal(shown)

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/stewardhq/steward"
-	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/wire"
 )
 
 // purposeFlag lets people say why they look. The API decides whether that will do.
@@ -31,8 +31,8 @@ func runLog(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return err
 	}
-	var entries []api.Entry
-	err = c.Log(ctx, steward.RunID(*run), *purpose, func(e api.Entry, raw []byte) error {
+	var entries []wire.Entry
+	err = c.Log(ctx, steward.RunID(*run), *purpose, func(e wire.Entry, raw []byte) error {
 		if in.json {
 			return in.Raw(raw)
 		}

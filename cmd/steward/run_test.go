@@ -294,6 +294,7 @@ func TestDemoTellsWhatDoesNotHold(t *testing.T) {
 			return client.Dial(config.Client{URL: w.url, Token: token})
 		},
 		Verify: func(context.Context, string) (uint64, []ledger.Finding, error) { return 1 << 20, nil, nil },
+		Header: headerOnDisk,
 	}
 	for _, u := range w.box.Users() {
 		story.Users = append(story.Users, demo.User{Username: u.Username, Name: u.Name, Role: u.Role, AccessToken: u.AccessToken})

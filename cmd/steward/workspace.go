@@ -13,7 +13,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/client"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
-	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/wire"
 )
 
 func runWorkspaceShow(ctx context.Context, in *invocation) error {
@@ -83,7 +83,7 @@ func runMemberList(ctx context.Context, in *invocation) error {
 		return err
 	}
 	list, raw, err := client.Call[struct {
-		Members []api.Member `json:"members"`
+		Members []wire.Member `json:"members"`
 	}](ctx, c, http.MethodGet, "/api/v1/members", nil)
 	if err != nil || in.json {
 		return in.printRawOr(raw, err)
@@ -105,7 +105,7 @@ func runMemberRemove(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return err
 	}
-	member, raw, err := client.Call[api.Member](ctx, c, http.MethodDelete, "/api/v1/members/"+url.PathEscape(who), nil)
+	member, raw, err := client.Call[wire.Member](ctx, c, http.MethodDelete, "/api/v1/members/"+url.PathEscape(who), nil)
 	if err != nil || in.json {
 		return in.printRawOr(raw, err)
 	}
@@ -127,7 +127,7 @@ func runTokenIssue(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return err
 	}
-	token, raw, err := client.Call[api.Token](ctx, c, http.MethodPost, "/api/v1/tokens", map[string]any{"member": *member, "days": *days})
+	token, raw, err := client.Call[wire.Token](ctx, c, http.MethodPost, "/api/v1/tokens", map[string]any{"member": *member, "days": *days})
 	if err != nil || in.json {
 		return in.printRawOr(raw, err)
 	}
@@ -147,7 +147,7 @@ func runTokenList(ctx context.Context, in *invocation) error {
 		return err
 	}
 	list, raw, err := client.Call[struct {
-		Tokens []api.Token `json:"tokens"`
+		Tokens []wire.Token `json:"tokens"`
 	}](ctx, c, http.MethodGet, "/api/v1/tokens"+client.Query("member", *member), nil)
 	if err != nil || in.json {
 		return in.printRawOr(raw, err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/agent"
+	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
@@ -32,15 +33,9 @@ type Server struct {
 	Agent     *agent.Agent
 	Ledger    *ledger.Ledger
 	Eraser    *retention.Eraser
-	Examples  []Example
+	Examples  []wire.Example
 	Now       func() time.Time
 	Log       *slog.Logger
-}
-
-// Example is a question that the built-in model answers.
-type Example struct {
-	Question string `json:"question"`
-	What     string `json:"what"`
 }
 
 // Handler is all routes.
@@ -91,12 +86,6 @@ var statuses = map[steward.Kind]int{
 	steward.NeedsApproval:   http.StatusAccepted,
 	steward.Gone:            http.StatusGone,
 	steward.NotUnderstood:   http.StatusUnprocessableEntity,
-}
-
-// Problem is an error on the wire.
-type Problem struct {
-	Kind    string `json:"kind"`
-	Message string `json:"message"`
 }
 
 // handler answers a request of a signed-in caller, or fails.
@@ -153,7 +142,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if kind == steward.Unauthenticated {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
-	reply(w, statuses[kind], map[string]Problem{"error": {Kind: kind.String(), Message: steward.Message(err)}})
+	reply(w, statuses[kind], map[string]wire.Problem{"error": {Kind: kind.String(), Message: steward.Message(err)}})
 }
 
 // reply writes JSON. That the reader has gone is nobody's failure.
@@ -218,7 +207,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) examples(w http.ResponseWriter, _ *http.Request, _ identity.Caller) error {
-	reply(w, http.StatusOK, map[string][]Example{"examples": s.Examples})
+	reply(w, http.StatusOK, map[string][]wire.Example{"examples": s.Examples})
 	return nil
 }
 

@@ -8,41 +8,11 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/agent"
+	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
-	"github.com/stewardhq/steward/internal/llm"
 )
-
-// Answer is a run as its reader may see it: what ask, approve and run show print.
-type Answer struct {
-	Run          steward.RunID          `json:"run"`
-	Conversation steward.ConversationID `json:"conversation"`
-	Status       agent.Status           `json:"status"`
-	Question     string                 `json:"question"`
-	Answer       string                 `json:"answer"`
-	Results      []agent.Result         `json:"results"`
-	Records      []agent.Record         `json:"records"`
-	RecordsTotal int                    `json:"records_total"` // all that the answer rests on, listed or not
-	Approval     *Approval              `json:"approval"`
-	Error        *Problem               `json:"error"`
-	Created      time.Time              `json:"created"`
-}
-
-// Approval is what waits for somebody's yes.
-type Approval struct {
-	ID      steward.ProposalID `json:"id"`
-	Run     steward.RunID      `json:"run"`
-	Needs   string             `json:"needs"` // "self" or "other"
-	Status  gateway.Status     `json:"status"`
-	Changes []steward.Change   `json:"changes"`
-	Expires time.Time          `json:"expires"`
-}
-
-// Dialogue is exactly what the model was told and said, in tokens.
-type Dialogue struct {
-	Messages []llm.Message `json:"messages"`
-}
 
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
 	ctx := r.Context()
@@ -98,7 +68,7 @@ func (s *Server) dialogue(w http.ResponseWriter, r *http.Request, caller identit
 	if err != nil {
 		return err
 	}
-	reply(w, http.StatusOK, Dialogue{Messages: messages})
+	reply(w, http.StatusOK, wire.Dialogue{Messages: messages})
 	return nil
 }
 
@@ -108,7 +78,7 @@ func (s *Server) approvals(w http.ResponseWriter, r *http.Request, caller identi
 	if err != nil {
 		return err
 	}
-	approvals := []*Approval{}
+	approvals := []*wire.Approval{}
 	for _, row := range rows {
 		if !s.Gateway.MayView(caller, "approval", row.Member, "") {
 			continue
@@ -122,7 +92,7 @@ func (s *Server) approvals(w http.ResponseWriter, r *http.Request, caller identi
 		}
 		approvals = append(approvals, approval)
 	}
-	reply(w, http.StatusOK, map[string][]*Approval{"approvals": approvals})
+	reply(w, http.StatusOK, map[string][]*wire.Approval{"approvals": approvals})
 	return nil
 }
 
@@ -160,18 +130,18 @@ func (s *Server) settle(w http.ResponseWriter, r *http.Request, caller identity.
 
 // show writes a run with values for tokens, read as the one who looks. The status follows the run.
 func (s *Server) show(ctx context.Context, w http.ResponseWriter, caller identity.Caller, run agent.Run) error {
-	a := Answer{
-		Run: run.ID, Conversation: run.Conversation, Status: run.Status, Question: run.Question, Answer: run.Answer, Results: run.Results,
-		Records: run.Records, RecordsTotal: run.RecordsTotal, Created: run.Created,
+	a := wire.Answer{
+		Run: run.ID, Conversation: run.Conversation, Status: wire.Status(run.Status), Question: run.Question, Answer: run.Answer, Results: []wire.Result{},
+		Records: []wire.Record{}, RecordsTotal: run.RecordsTotal, Created: run.Created,
 	}
 	if run.Failure != nil {
-		a.Error = &Problem{Kind: run.Failure.Kind, Message: run.Failure.Message}
+		a.Error = &wire.Problem{Kind: run.Failure.Kind, Message: run.Failure.Message}
 	}
-	if a.Results == nil {
-		a.Results = []agent.Result{}
+	for _, r := range run.Results {
+		a.Results = append(a.Results, wire.Result(r))
 	}
-	if a.Records == nil {
-		a.Records = []agent.Record{}
+	for _, r := range run.Records {
+		a.Records = append(a.Records, wire.Record(r))
 	}
 	if run.Status == agent.Waiting {
 		p, err := s.Gateway.Proposal(ctx, caller, run.Approval)
@@ -220,8 +190,8 @@ func (s *Server) reveal(ctx context.Context, caller identity.Caller, conversatio
 	return json.Unmarshal(filled, a)
 }
 
-func inTokens(p gateway.Proposal) *Approval {
-	a := &Approval{ID: p.ID, Run: p.Run, Needs: p.Needs, Status: p.Status, Expires: p.Expires, Changes: []steward.Change{}}
+func inTokens(p gateway.Proposal) *wire.Approval {
+	a := &wire.Approval{ID: p.ID, Run: p.Run, Needs: p.Needs, Status: string(p.Status), Expires: p.Expires, Changes: []steward.Change{}}
 	for _, c := range p.Calls {
 		a.Changes = append(a.Changes, c.Changes...)
 	}
@@ -229,7 +199,7 @@ func inTokens(p gateway.Proposal) *Approval {
 }
 
 // approval is one as the caller may read it.
-func (s *Server) approval(ctx context.Context, caller identity.Caller, id steward.ProposalID) (*Approval, error) {
+func (s *Server) approval(ctx context.Context, caller identity.Caller, id steward.ProposalID) (*wire.Approval, error) {
 	p, err := s.Gateway.Proposal(ctx, caller, id)
 	if err != nil {
 		return nil, err

@@ -5,36 +5,12 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
-	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 )
-
-// Entry is a ledger entry on the wire.
-type Entry struct {
-	Seq            uint64           `json:"seq"`
-	Time           time.Time        `json:"time"`
-	Kind           ledger.Kind      `json:"kind"`
-	Run            steward.RunID    `json:"run"`
-	Caller         string           `json:"caller"`
-	OnBehalfOf     steward.MemberID `json:"on_behalf_of"`
-	Authentication string           `json:"authentication"`
-	System         string           `json:"system"`
-	Tool           string           `json:"tool"`
-	Effect         steward.Effect   `json:"effect"`
-	Decision       string           `json:"decision"`
-	Policies       []string         `json:"policies"`
-	PolicySet      string           `json:"policy_set"`
-	Outcome        string           `json:"outcome"`
-	Error          string           `json:"error"`
-	Purpose        string           `json:"purpose"`
-	Records        int              `json:"records"`
-	DurationMicros int64            `json:"duration_us"`
-	Targets        []string         `json:"targets"`
-	Intent         *uint64          `json:"intent"`
-}
 
 // log streams entries, one JSON object a line. Auditors and administrators read all of them, others
 // those made on their behalf; the reading is an entry itself, written before anything is shown.
@@ -69,7 +45,7 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, caller identity.Cal
 	lines.SetEscapeHTML(false)
 	begun := false
 	err = s.Ledger.Read(r.Context(), caller.Workspace(), q, func(h ledger.Header) error {
-		e := Entry{
+		e := wire.Entry{
 			Seq: h.Seq, Time: h.Time, Kind: h.Kind, Run: h.Run, Caller: h.Caller, OnBehalfOf: h.OnBehalfOf, Authentication: h.Authentication,
 			System: h.System, Tool: h.Tool, Effect: h.Effect, Decision: h.Decision, Policies: h.Policies, PolicySet: h.PolicySet,
 			Outcome: h.Outcome, Error: h.Error, Purpose: h.Purpose, Records: h.Records, DurationMicros: h.DurationMicros,

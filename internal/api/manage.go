@@ -7,40 +7,13 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/policy"
 	"github.com/stewardhq/steward/internal/retention"
 )
-
-// Member is a member on the wire. Token is set once, when the member is added.
-type Member struct {
-	Member  steward.MemberID `json:"member"`
-	Email   string           `json:"email"`
-	Role    steward.Role     `json:"role"`
-	Token   string           `json:"token,omitempty"`
-	Expires *time.Time       `json:"expires,omitempty"` // of the token
-}
-
-// Token is an API token on the wire. Secret is set once, when it is issued.
-type Token struct {
-	ID      steward.APITokenID `json:"id"`
-	Member  steward.MemberID   `json:"member"`
-	Secret  string             `json:"token,omitempty"`
-	Created time.Time          `json:"created"`
-	Expires time.Time          `json:"expires"`
-	Revoked *time.Time         `json:"revoked,omitempty"`
-}
-
-// Connection is a link to a system on the wire.
-type Connection struct {
-	Connection  steward.ConnectionID `json:"connection"`
-	InstanceURL string               `json:"instance_url"`
-	OrgID       string               `json:"org_id"`
-	Member      steward.MemberID     `json:"member,omitempty"`
-	Username    string               `json:"username,omitempty"`
-}
 
 func (s *Server) workspace(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
 	known, err := s.Directory.FindWorkspace(r.Context(), string(caller.Workspace()))
@@ -63,11 +36,11 @@ func (s *Server) members(w http.ResponseWriter, r *http.Request, caller identity
 	if err != nil {
 		return err
 	}
-	list := make([]Member, len(members))
+	list := make([]wire.Member, len(members))
 	for i, m := range members {
-		list[i] = Member{Member: m.ID, Email: m.Email, Role: m.Role}
+		list[i] = wire.Member{Member: m.ID, Email: m.Email, Role: m.Role}
 	}
-	reply(w, http.StatusOK, map[string][]Member{"members": list})
+	reply(w, http.StatusOK, map[string][]wire.Member{"members": list})
 	return nil
 }
 
@@ -83,7 +56,7 @@ func (s *Server) addMember(w http.ResponseWriter, r *http.Request, caller identi
 	if err != nil {
 		return err
 	}
-	var added Member
+	var added wire.Member
 	err = s.Gateway.Govern(r.Context(), caller, gateway.Act{
 		Kind: ledger.MemberAdded, Action: policy.Manage, Stored: "members", Part: map[string]string{"role": string(role)},
 	}, func(ctx context.Context) error {
@@ -92,7 +65,7 @@ func (s *Server) addMember(w http.ResponseWriter, r *http.Request, caller identi
 			return err
 		}
 		secret, t, err := s.Directory.IssueToken(ctx, caller.Workspace(), m.ID, identity.DefaultTTL)
-		added = Member{Member: m.ID, Email: m.Email, Role: m.Role, Token: secret, Expires: &t.Expires}
+		added = wire.Member{Member: m.ID, Email: m.Email, Role: m.Role, Token: secret, Expires: &t.Expires}
 		return err
 	})
 	if err != nil {
@@ -118,7 +91,7 @@ func (s *Server) removeMember(w http.ResponseWriter, r *http.Request, caller ide
 	if err != nil {
 		return err
 	}
-	reply(w, http.StatusOK, Member{Member: m})
+	reply(w, http.StatusOK, wire.Member{Member: m})
 	return nil
 }
 
@@ -147,14 +120,14 @@ func (s *Server) tokens(w http.ResponseWriter, r *http.Request, caller identity.
 	if err != nil {
 		return err
 	}
-	list := make([]Token, len(tokens))
+	list := make([]wire.Token, len(tokens))
 	for i, t := range tokens {
-		list[i] = Token{ID: t.ID, Member: t.Member, Created: t.Created, Expires: t.Expires}
+		list[i] = wire.Token{ID: t.ID, Member: t.Member, Created: t.Created, Expires: t.Expires}
 		if !t.Revoked.IsZero() {
 			list[i].Revoked = &tokens[i].Revoked
 		}
 	}
-	reply(w, http.StatusOK, map[string][]Token{"tokens": list})
+	reply(w, http.StatusOK, map[string][]wire.Token{"tokens": list})
 	return nil
 }
 
@@ -177,12 +150,12 @@ func (s *Server) issueToken(w http.ResponseWriter, r *http.Request, caller ident
 	if body.Days != 0 {
 		ttl = time.Duration(body.Days) * 24 * time.Hour
 	}
-	var issued Token
+	var issued wire.Token
 	err = s.Gateway.Govern(r.Context(), caller, gateway.Act{
 		Kind: ledger.TokenIssued, Action: policy.Manage, Stored: "tokens", Owner: m, Targets: []string{string(m)},
 	}, func(ctx context.Context) error {
 		secret, t, err := s.Directory.IssueToken(ctx, caller.Workspace(), m, ttl)
-		issued = Token{ID: t.ID, Member: t.Member, Secret: secret, Created: t.Created, Expires: t.Expires}
+		issued = wire.Token{ID: t.ID, Member: t.Member, Secret: secret, Created: t.Created, Expires: t.Expires}
 		return err
 	})
 	if err != nil {
@@ -218,11 +191,11 @@ func (s *Server) connections(w http.ResponseWriter, r *http.Request, caller iden
 	if err != nil {
 		return err
 	}
-	list := make([]Connection, len(found))
+	list := make([]wire.Connection, len(found))
 	for i, c := range found {
-		list[i] = Connection{Connection: c.ID, InstanceURL: c.InstanceURL, OrgID: c.OrgID}
+		list[i] = wire.Connection{Connection: c.ID, InstanceURL: c.InstanceURL, OrgID: c.OrgID}
 	}
-	reply(w, http.StatusOK, map[string][]Connection{"connections": list})
+	reply(w, http.StatusOK, map[string][]wire.Connection{"connections": list})
 	return nil
 }
 
@@ -245,7 +218,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, caller identity
 	if err != nil {
 		return err
 	}
-	reply(w, http.StatusCreated, Connection{
+	reply(w, http.StatusCreated, wire.Connection{
 		Connection: id, InstanceURL: strings.TrimRight(body.InstanceURL, "/"), OrgID: who.OrgID, Member: m, Username: who.Username,
 	})
 	return nil

@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/stewardhq/steward"
-	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/egress"
 	"github.com/stewardhq/steward/internal/ledger"
@@ -110,7 +110,7 @@ func Call[T any](ctx context.Context, c *Client, method, path string, body any) 
 // problem reads an error as the API writes it.
 func (c *Client) problem(raw []byte) error {
 	var body struct {
-		Error *api.Problem `json:"error"`
+		Error *wire.Problem `json:"error"`
 	}
 	if err := json.Unmarshal(raw, &body); err != nil || body.Error == nil || body.Error.Message == "" {
 		return c.strange(err)
@@ -119,7 +119,7 @@ func (c *Client) problem(raw []byte) error {
 }
 
 // Failed is how a run's failure reads as an error; nil where it did not fail, or has not yet.
-func Failed(a api.Answer) error {
+func Failed(a wire.Answer) error {
 	if a.Error == nil {
 		return nil
 	}
@@ -137,22 +137,22 @@ func kindNamed(name string) steward.Kind {
 }
 
 // Ask asks a question in a conversation; an empty one starts a new one.
-func (c *Client) Ask(ctx context.Context, question string, conversation steward.ConversationID) (api.Answer, []byte, error) {
-	return Call[api.Answer](ctx, c, http.MethodPost, "/api/v1/ask", map[string]string{"question": question, "conversation": string(conversation)})
+func (c *Client) Ask(ctx context.Context, question string, conversation steward.ConversationID) (wire.Answer, []byte, error) {
+	return Call[wire.Answer](ctx, c, http.MethodPost, "/api/v1/ask", map[string]string{"question": question, "conversation": string(conversation)})
 }
 
 // Approve confirms, or refuses, what waits, and gives the run as it went on.
-func (c *Client) Approve(ctx context.Context, id steward.ProposalID, yes bool) (api.Answer, []byte, error) {
+func (c *Client) Approve(ctx context.Context, id steward.ProposalID, yes bool) (wire.Answer, []byte, error) {
 	decision := "deny"
 	if yes {
 		decision = "approve"
 	}
-	return Call[api.Answer](ctx, c, http.MethodPost, "/api/v1/approvals/"+url.PathEscape(string(id)), map[string]string{"decision": decision})
+	return Call[wire.Answer](ctx, c, http.MethodPost, "/api/v1/approvals/"+url.PathEscape(string(id)), map[string]string{"decision": decision})
 }
 
 // Approvals is what waits and may be seen by this member.
 type Waiting struct {
-	Approvals []api.Approval `json:"approvals"`
+	Approvals []wire.Approval `json:"approvals"`
 }
 
 // Approvals lists what waits and may be seen by this member.
@@ -161,18 +161,18 @@ func (c *Client) Approvals(ctx context.Context) (Waiting, []byte, error) {
 }
 
 // Run shows a run again. Only some may look at other people's, and need a purpose.
-func (c *Client) Run(ctx context.Context, id steward.RunID, purpose string) (api.Answer, []byte, error) {
-	return Call[api.Answer](ctx, c, http.MethodGet, "/api/v1/runs/"+url.PathEscape(string(id))+Query("purpose", purpose), nil)
+func (c *Client) Run(ctx context.Context, id steward.RunID, purpose string) (wire.Answer, []byte, error) {
+	return Call[wire.Answer](ctx, c, http.MethodGet, "/api/v1/runs/"+url.PathEscape(string(id))+Query("purpose", purpose), nil)
 }
 
 // Dialogue shows exactly what the model was told in a run.
-func (c *Client) Dialogue(ctx context.Context, id steward.RunID, purpose string) (api.Dialogue, []byte, error) {
-	return Call[api.Dialogue](ctx, c, http.MethodGet, "/api/v1/runs/"+url.PathEscape(string(id))+"/dialogue"+Query("purpose", purpose), nil)
+func (c *Client) Dialogue(ctx context.Context, id steward.RunID, purpose string) (wire.Dialogue, []byte, error) {
+	return Call[wire.Dialogue](ctx, c, http.MethodGet, "/api/v1/runs/"+url.PathEscape(string(id))+"/dialogue"+Query("purpose", purpose), nil)
 }
 
 // AddMember adds a person to the workspace; the answer holds their token.
-func (c *Client) AddMember(ctx context.Context, email string, role steward.Role) (api.Member, []byte, error) {
-	return Call[api.Member](ctx, c, http.MethodPost, "/api/v1/members", map[string]string{"email": email, "role": string(role)})
+func (c *Client) AddMember(ctx context.Context, email string, role steward.Role) (wire.Member, []byte, error) {
+	return Call[wire.Member](ctx, c, http.MethodPost, "/api/v1/members", map[string]string{"email": email, "role": string(role)})
 }
 
 // Connection asks to link a member's account; an empty member is oneself.
@@ -184,8 +184,8 @@ type Connection struct {
 }
 
 // Connect links a member's account.
-func (c *Client) Connect(ctx context.Context, to Connection) (api.Connection, []byte, error) {
-	return Call[api.Connection](ctx, c, http.MethodPost, "/api/v1/connections", to)
+func (c *Client) Connect(ctx context.Context, to Connection) (wire.Connection, []byte, error) {
+	return Call[wire.Connection](ctx, c, http.MethodPost, "/api/v1/connections", to)
 }
 
 // Erase forgets a person; a dry run tells what that would destroy.
@@ -199,7 +199,7 @@ func (c *Client) Checkpoint(ctx context.Context) (ledger.Checkpoint, []byte, err
 }
 
 // Log reads entries, of one run or (empty) of all, and calls each with every one and the line it came in.
-func (c *Client) Log(ctx context.Context, run steward.RunID, purpose string, each func(api.Entry, []byte) error) error {
+func (c *Client) Log(ctx context.Context, run steward.RunID, purpose string, each func(wire.Entry, []byte) error) error {
 	response, err := c.send(ctx, http.MethodGet, "/api/v1/log"+Query("run", string(run), "purpose", purpose), nil)
 	if err != nil {
 		return err
@@ -210,12 +210,12 @@ func (c *Client) Log(ctx context.Context, run steward.RunID, purpose string, eac
 	for lines.Scan() {
 		// Where reading failed on the way, the last line is an error.
 		var failed struct {
-			Error api.Problem `json:"error"`
+			Error wire.Problem `json:"error"`
 		}
 		if response.StatusCode != http.StatusOK || json.Unmarshal(lines.Bytes(), &failed) == nil && failed.Error.Message != "" {
 			return c.problem(lines.Bytes())
 		}
-		var entry api.Entry
+		var entry wire.Entry
 		if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
 			return c.strange(err)
 		}

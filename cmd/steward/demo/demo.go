@@ -30,6 +30,9 @@ type Story struct {
 	SignIn func(token string) (*client.Client, error)
 	// Verify is `steward verify` on a data folder.
 	Verify func(ctx context.Context, data string) (entries uint64, findings []ledger.Finding, err error)
+	// Header reads the bytes of an entry's header from a data folder that no server uses, which leaves all
+	// of the store in its one file, and names that file.
+	Header func(ctx context.Context, data string, seq uint64) (header []byte, file string, err error)
 }
 
 // User is somebody of the sandbox company.

@@ -15,15 +15,13 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/client"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
-	"github.com/stewardhq/steward/internal/agent"
-	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/llm"
-	"github.com/stewardhq/steward/internal/store"
 )
 
 // asked asks as somebody and shows the answer with a few of the records that it rests on.
-func (d *teller) asked(ctx context.Context, c colleague, question string, records int) (api.Answer, error) {
+func (d *teller) asked(ctx context.Context, c colleague, question string, records int) (wire.Answer, error) {
 	d.say("%s asks: %s\n", d.Bold(c.Name+", "+c.Role+","), question)
 	p := d.Begin("looking for an answer")
 	a, _, err := c.Ask(ctx, question, "")
@@ -74,7 +72,7 @@ func (d *teller) numbers(ctx context.Context) error {
 }
 
 // counts adds up the deals that win rates were computed from.
-func counts(a api.Answer) int {
+func counts(a wire.Answer) int {
 	n := 0.0
 	for _, r := range a.Results {
 		if r.Metric == "win_rate" {
@@ -151,7 +149,7 @@ func (d *teller) change(ctx context.Context) (changed, error) {
 	if err != nil {
 		return c, err
 	}
-	d.check(a.Status == agent.Waiting && before != wanted, "it waits, and Salesforce is as it was")
+	d.check(a.Status == wire.Waiting && before != wanted, "it waits, and Salesforce is as it was")
 
 	d.say("\n%s approves.\n", d.Bold(d.rep.Name))
 	p := d.Begin("writing")
@@ -232,7 +230,7 @@ func (d *teller) nextStepOf(ctx context.Context, deal string) (string, error) {
 	return terminal.Value(rows[0]["NextStep"]), nil
 }
 
-func firstText(d api.Dialogue) string {
+func firstText(d wire.Dialogue) string {
 	if len(d.Messages) > 0 && len(d.Messages[0].Content) > 0 {
 		return d.Messages[0].Content[0].Text
 	}
@@ -263,10 +261,10 @@ func mentions(text []byte, name string) bool {
 
 func (d *teller) record(ctx context.Context, c changed) error {
 	d.step(4, "The record: who, when, what and why, and nobody can change it unnoticed")
-	var told []api.Entry
-	var write *api.Entry
+	var told []wire.Entry
+	var write *wire.Entry
 	total, calls, decided := 0, 0, true
-	err := d.rep.Log(ctx, c.run, "troubleshooting", func(e api.Entry, _ []byte) error {
+	err := d.rep.Log(ctx, c.run, "troubleshooting", func(e wire.Entry, _ []byte) error {
 		total++
 		if e.Kind == ledger.CallIntent || e.Kind == ledger.CallOutcome {
 			calls++
@@ -318,7 +316,7 @@ func (d *teller) tamper(ctx context.Context, seq uint64) (err error) {
 	if err := copyData(dir, d.Data); err != nil {
 		return err
 	}
-	ws, header, err := entryBytes(ctx, dir, seq)
+	header, name, err := d.Header(ctx, dir, seq)
 	if err != nil {
 		return err
 	}
@@ -331,25 +329,25 @@ func (d *teller) tamper(ctx context.Context, seq uint64) (err error) {
 		return err
 	}
 	if len(h.Parts) == 0 {
-		return fmt.Errorf("demo: entry %d of %s has no part", seq, ws)
+		return fmt.Errorf("demo: entry %d has no part", seq)
 	}
 	// The digest of what was written stands in the entry once, and nowhere else in the file.
 	digest := []byte(base64.StdEncoding.EncodeToString(h.Parts[0].SHA256))
-	file := filepath.Join(dir, store.DataFile)
+	file := filepath.Join(dir, name)
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	at := bytes.Index(content, digest)
 	if at < 0 {
-		return fmt.Errorf("demo: entry %d isn't in one piece in %s", seq, store.DataFile)
+		return fmt.Errorf("demo: entry %d isn't in one piece in %s", seq, name)
 	}
 	was := content[at]
 	content[at] ^= 1
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		return err
 	}
-	d.say("\nIn a copy of the store one bit is flipped: byte %d of %s, in entry %d, from %q to %q.", at, store.DataFile, seq, was, content[at])
+	d.say("\nIn a copy of the store one bit is flipped: byte %d of %s, in entry %d, from %q to %q.", at, name, seq, was, content[at])
 	_, findings, err := d.Verify(ctx, dir)
 	if err != nil {
 		return err
@@ -382,25 +380,6 @@ func copyData(to, from string) error {
 		}
 		return os.WriteFile(filepath.Join(to, name), content, 0o600)
 	})
-}
-
-// entryBytes opens a store that nobody else uses, which empties its write-ahead log into its one file, and
-// reads an entry of its only workspace.
-func entryBytes(ctx context.Context, dir string, seq uint64) (_ steward.WorkspaceID, header []byte, err error) {
-	data, err := store.OpenData(ctx, dir)
-	if err != nil {
-		return "", nil, err
-	}
-	defer func() { err = errors.Join(err, data.Close()) }()
-	all, err := store.Identity{DB: data}.AllWorkspaces(ctx)
-	if err != nil || len(all) != 1 {
-		return "", nil, errors.Join(err, fmt.Errorf("demo: %d workspaces", len(all)))
-	}
-	rows, err := store.Ledger{DB: data}.Rows(ctx, all[0].ID, seq, 1, false)
-	if err != nil || len(rows) != 1 || rows[0].Seq != seq {
-		return "", nil, errors.Join(err, fmt.Errorf("demo: entry %d isn't there", seq))
-	}
-	return all[0].ID, rows[0].Header, nil
 }
 
 func (d *teller) forget(ctx context.Context, c changed) error {

@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
-	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/llm"
 	"github.com/stewardhq/steward/internal/retention"
 )
 
 // Records lists what an answer rests on, with the links that the connector built.
-func (t Terminal) Records(a api.Answer, most int) {
+func (t Terminal) Records(a wire.Answer, most int) {
 	if len(a.Records) == 0 {
 		return
 	}
@@ -29,7 +29,7 @@ func (t Terminal) Records(a api.Answer, most int) {
 }
 
 // Approval shows exactly what would be changed, and who has to say so.
-func (t Terminal) Approval(a api.Approval) {
+func (t Terminal) Approval(a wire.Approval) {
 	t.Changes(a.Changes)
 	waits := "this waits to be confirmed until"
 	if a.Needs == "other" {
@@ -70,7 +70,7 @@ func Value(v any) string {
 }
 
 // Dialogue shows what the model was told and said.
-func (t Terminal) Dialogue(d api.Dialogue) {
+func (t Terminal) Dialogue(d wire.Dialogue) {
 	for _, m := range d.Messages {
 		for _, b := range m.Content {
 			switch b.Type {
@@ -94,7 +94,7 @@ func Angled(text string) string {
 func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // Entries shows who did what, when, and why it was allowed.
-func (t Terminal) Entries(entries []api.Entry) {
+func (t Terminal) Entries(entries []wire.Entry) {
 	var rows [][]string
 	for _, e := range entries {
 		who := e.Caller

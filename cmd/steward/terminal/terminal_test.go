@@ -11,8 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stewardhq/steward"
-	"github.com/stewardhq/steward/internal/agent"
-	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/wire"
 )
 
 func TestMarkdown(t *testing.T) {
@@ -38,9 +37,9 @@ func TestNothingIsObeyed(t *testing.T) {
 	var out bytes.Buffer
 	to := Terminal{Out: &out, Err: &out}
 	to.Markdown(&out, nasty+"\n| "+nasty+" |\n| --- |\n| "+nasty+" |")
-	to.Records(api.Answer{Records: []agent.Record{{Object: nasty, Name: nasty, URL: nasty}}, RecordsTotal: 3}, 5)
+	to.Records(wire.Answer{Records: []wire.Record{{Object: nasty, Name: nasty, URL: nasty}}, RecordsTotal: 3}, 5)
 	to.Changes([]steward.Change{{Object: nasty, ID: "1", Field: nasty, Before: nasty, After: nasty}})
-	to.Entries([]api.Entry{{Tool: nasty, Targets: []string{nasty}}})
+	to.Entries([]wire.Entry{{Tool: nasty, Targets: []string{nasty}}})
 	to.Complain(nasty)
 	if i := strings.IndexAny(out.String(), "\x1b\x07\r\u009b\u202e\u200b"); i >= 0 {
 		t.Errorf("%q", out.String()[max(0, i-20):i+1])
@@ -93,13 +92,13 @@ func TestChanges(t *testing.T) {
 
 func TestRecords(t *testing.T) {
 	var out bytes.Buffer
-	records := []agent.Record{{Object: "Opportunity", Name: "A", URL: "https://x/1"}, {Object: "Opportunity", Name: "B", URL: "https://x/2"}, {}}
-	Terminal{Out: &out}.Records(api.Answer{Records: records, RecordsTotal: 30}, 2)
+	records := []wire.Record{{Object: "Opportunity", Name: "A", URL: "https://x/1"}, {Object: "Opportunity", Name: "B", URL: "https://x/2"}, {}}
+	Terminal{Out: &out}.Records(wire.Answer{Records: records, RecordsTotal: 30}, 2)
 	if got := out.String(); !strings.Contains(got, "https://x/2\nand 28 more\n") || strings.Count(got, "\n") != 5 {
 		t.Errorf("got\n%s", got)
 	}
 	out.Reset()
-	Terminal{Out: &out}.Records(api.Answer{}, 2)
+	Terminal{Out: &out}.Records(wire.Answer{}, 2)
 	if out.Len() > 0 {
 		t.Errorf("without records: %q", out.String())
 	}
