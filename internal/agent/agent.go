@@ -352,10 +352,11 @@ func (a *Agent) finish(ctx context.Context, caller identity.Caller, q gateway.Qu
 	if run.Answer, err = q.In.KeepInside(ctx, steward.ClassRun, answer); err != nil {
 		return run, err
 	}
-	if err := a.save(ctx, caller, q, &run); err != nil {
+	// Recorded first: a crash between the two makes it end once more, and never without a record.
+	if err := a.Door.Note(ctx, caller, run.ID, ledger.RunFinished, outcome, map[string]any{"records": run.RecordsTotal}); err != nil {
 		return run, err
 	}
-	return run, a.Door.Note(ctx, caller, run.ID, ledger.RunFinished, outcome, map[string]any{"records": run.RecordsTotal})
+	return run, a.save(ctx, caller, q, &run)
 }
 
 // request is what the model is asked: the dialogue and the tools, all in tokens.

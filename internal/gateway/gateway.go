@@ -128,6 +128,9 @@ func (g *Gateway) target(ctx context.Context, caller identity.Caller, call Call)
 	if !caller.Valid() {
 		return nil, steward.Errorf(steward.Unauthenticated, "nobody is signed in")
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, steward.Errorf(steward.Unavailable, "the request ended before this was begun, so it was not").Because(err)
+	}
 	if call.Model != nil {
 		return g.modelTarget(caller, call)
 	}

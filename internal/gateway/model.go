@@ -76,6 +76,7 @@ func receipt(model string, raw []byte) modelReceipt {
 
 func (m *modelTarget) act(ctx context.Context) (Result, done, error) {
 	answer, err := m.model.Generate(ctx, *m.call.Model)
+	ctx = context.WithoutCancel(ctx) // it was asked, whether or not anybody still waits
 	if err == nil && answer.Model != m.call.Model.Model {
 		err = steward.Errorf(steward.Upstream, "another model answered than the one that was asked; nothing of it is used")
 	}
