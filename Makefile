@@ -31,8 +31,8 @@ race: ## the tests again under the race detector (needs a C compiler)
 fmt: ## format every file
 	gofmt -w .
 
-bench: ## the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## the benchmarks, one line of JSON a figure
+	@go test -run '^$$' -bench . ./... | go run -C tools ./benchlines
 
 demo: ## the tour: nothing to set up
 	go run ./cmd/steward demo

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -124,12 +125,13 @@ func (l *Ledger) committer() {
 	}
 }
 
-// gather takes what waits, without waiting for more.
+// gather takes what waits. Where nothing does it gives way a few times before it goes: those whom the last
+// commit has just answered are about to ask again, and a commit for one costs as much as for all of them.
 func (l *Ledger) gather(r *request) []*request {
 	var batch []*request
 	rows, size := 0, 0
-	for {
-		if r.taken.CompareAndSwap(false, true) {
+	for yields := 3; ; {
+		if r != nil && r.taken.CompareAndSwap(false, true) {
 			batch = append(batch, r)
 			rows += len(r.items)
 			size += r.size()
@@ -140,7 +142,12 @@ func (l *Ledger) gather(r *request) []*request {
 		select {
 		case r = <-l.queue:
 		default:
-			return batch
+			if yields == 0 {
+				return batch
+			}
+			yields--
+			r = nil
+			runtime.Gosched()
 		}
 	}
 }
