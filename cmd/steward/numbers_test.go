@@ -135,3 +135,21 @@ func lastActivities(o *org.Org) map[string]string {
 	}
 	return newest
 }
+
+func TestMyDealsAreTheAskers(t *testing.T) {
+	w := newWorld(t, nil)
+	mine := 0
+	for _, d := range w.org.Rows["Opportunity"] {
+		if d.Text("OwnerId") == w.boss.user.ID && !d.True("IsClosed") {
+			mine++
+		}
+	}
+	a := w.ask(w.boss, "Which open deals do I own?")
+	if a.Status != "done" || len(a.Records) != mine {
+		t.Errorf("the manager owns %d open deals and is told %d: %s", mine, len(a.Records), a.Answer)
+	}
+	b := w.ask(w.rep, "Which open deals do I own?")
+	if b.Status != "done" || len(b.Records) == 0 {
+		t.Errorf("the representative is told of none: %s %+v", b.Answer, b.Error)
+	}
+}

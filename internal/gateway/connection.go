@@ -19,36 +19,62 @@ import (
 // credential is what is sealed of a member's sign-in at a system.
 type credential struct {
 	AccessToken string `json:"access_token"`
+	UserID      string `json:"user_id"`      // who the system says the member is
 	InstanceURL string `json:"instance_url"` // whom it was handed over for; nobody else is ever given it
 }
 
 // session gathers what a call acts with: the member's own credential on the workspace's connection.
 func (g *Gateway) session(ctx context.Context, caller identity.Caller, id steward.ConnectionID) (connector.Session, error) {
+	connection, secret, err := g.credential(ctx, caller, id)
+	if err != nil {
+		return connector.Session{}, err
+	}
+	return g.sessionWith(caller.Workspace(), connection, secret)
+}
+
+// credential opens the member's own credential. An error of kind Unauthenticated says what to connect.
+func (g *Gateway) credential(ctx context.Context, caller identity.Caller, id steward.ConnectionID) (Connection, credential, error) {
 	connection, err := g.Connections.Connection(ctx, caller.Workspace(), id)
 	if err != nil {
 		if steward.KindOf(err) == steward.NotFound {
 			err = steward.Errorf(steward.Unauthenticated, "%s isn't connected to this workspace yet; an administrator connects it with `steward connect %s`", id, id).Because(err)
 		}
-		return connector.Session{}, err
+		return Connection{}, credential{}, err
 	}
 	sealed, err := g.Connections.Credential(ctx, caller.Workspace(), id, caller.Member())
 	if kind := steward.KindOf(err); err != nil && (kind == steward.NotFound || kind == steward.Gone) {
-		return connector.Session{}, steward.Errorf(steward.Unauthenticated, "you have not connected your own %s account; do so with `steward connect %s`", id, id).Because(err)
+		return Connection{}, credential{}, steward.Errorf(steward.Unauthenticated, "you have not connected your own %s account; do so with `steward connect %s`", id, id).Because(err)
 	} else if err != nil {
-		return connector.Session{}, err
+		return Connection{}, credential{}, err
 	}
 	plain, err := g.Sealer.Open(ctx, credentialPlace(caller.Workspace(), id, caller.Member()), sealed)
 	if err != nil {
-		return connector.Session{}, err
+		return Connection{}, credential{}, err
 	}
 	var secret credential
 	if err := json.Unmarshal(plain, &secret); err != nil {
-		return connector.Session{}, fmt.Errorf("gateway: credential: %w", err)
+		return Connection{}, credential{}, fmt.Errorf("gateway: credential: %w", err)
 	}
 	if secret.InstanceURL != connection.InstanceURL {
-		return connector.Session{}, steward.Errorf(steward.Unauthenticated, "%s is at another address since you connected your account; connect it again with `steward connect %s`", id, id)
+		return Connection{}, credential{}, steward.Errorf(steward.Unauthenticated, "%s is at another address since you connected your account; connect it again with `steward connect %s`", id, id)
 	}
-	return g.sessionWith(caller.Workspace(), connection, secret)
+	return connection, secret, nil
+}
+
+// accounts names the caller's own users at the systems they connected, for the model: "salesforce user 005…".
+func (g *Gateway) accounts(ctx context.Context, caller identity.Caller) ([]string, error) {
+	var own []string
+	for _, system := range slices.Sorted(maps.Keys(g.Connectors)) {
+		_, secret, err := g.credential(ctx, caller, steward.ConnectionID(system))
+		if steward.KindOf(err) == steward.Unauthenticated {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, system+" user "+secret.UserID)
+	}
+	return own, nil
 }
 
 func (g *Gateway) sessionWith(ws steward.WorkspaceID, c Connection, secret credential) (connector.Session, error) {
@@ -109,7 +135,7 @@ func (g *Gateway) connect(ctx context.Context, caller identity.Caller, member st
 	if link.OrgID != "" && link.OrgID != who.OrgID {
 		return connector.Identity{}, steward.Errorf(steward.Conflict, "this credential belongs to another organisation than the one connected; use one of the same organisation")
 	}
-	link.OrgID = who.OrgID
+	link.OrgID, secret.UserID = who.OrgID, who.UserID
 	plain, err := json.Marshal(secret)
 	if err != nil {
 		return connector.Identity{}, fmt.Errorf("gateway: credential: %w", err)

@@ -19,6 +19,7 @@ type Question struct {
 	Run          steward.RunID
 	Conversation steward.ConversationID
 	In           *privacy.Conversation
+	Accounts     []string // the asker's own users at the connected systems, for "my": "salesforce user 005…"
 	text         string
 }
 
@@ -35,8 +36,8 @@ func (g *Gateway) Enter(ctx context.Context, caller identity.Caller, conversatio
 	if len(text) > maxQuestion {
 		return q, steward.Errorf(steward.TooLarge, "the question has %d bytes and may have %d; ask it in fewer words", len(text), maxQuestion)
 	}
-	var err error
-	if q.In, err = g.Conversation(ctx, caller, conversation); err != nil {
+	q, err := g.Resume(ctx, caller, conversation, q.Run)
+	if err != nil {
 		return q, err
 	}
 	if err := g.meet(ctx, caller, q.Run, q.In, text); err != nil {
@@ -48,8 +49,13 @@ func (g *Gateway) Enter(ctx context.Context, caller identity.Caller, conversatio
 
 // Resume opens a stored run's conversation again, to carry the run on. It holds no text.
 func (g *Gateway) Resume(ctx context.Context, caller identity.Caller, conversation steward.ConversationID, run steward.RunID) (Question, error) {
-	in, err := g.Conversation(ctx, caller, conversation)
-	return Question{Run: run, Conversation: conversation, In: in}, err
+	q := Question{Run: run, Conversation: conversation}
+	var err error
+	if q.In, err = g.Conversation(ctx, caller, conversation); err != nil {
+		return q, err
+	}
+	q.Accounts, err = g.accounts(ctx, caller)
+	return q, err
 }
 
 // Conversation opens the tokens of a conversation of the caller's workspace. Whether it is theirs to
