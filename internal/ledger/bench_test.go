@@ -73,7 +73,8 @@ func BenchmarkAppendAlone(b *testing.B) {
 	report(b, "p50-ms", middle(ours), middle(floor))
 }
 
-// BenchmarkVerify is entries verified a second; the floor is hashing the same bytes on one core.
+// BenchmarkVerify is entries verified a second, without the check of the database's own pages, which is done
+// once for all workspaces; the floor is hashing the same bytes on one core.
 func BenchmarkVerify(b *testing.B) {
 	h := open(b, b.TempDir(), nil)
 	const entries = 50_000
@@ -81,8 +82,9 @@ func BenchmarkVerify(b *testing.B) {
 	var ours, floor turns
 	for b.Loop() {
 		from := time.Now()
-		if r := h.verify(b, ws); len(r.Findings) > 0 {
-			b.Fatal(r.Findings)
+		r, err := ledger.Verify(context.Background(), ledger.Source{Store: h.store, Sealer: h.keys, Checked: true}, ws, nil)
+		if err != nil || len(r.Findings) > 0 {
+			b.Fatal(r.Findings, err)
 		}
 		ours.add(entries, from)
 		from = time.Now()

@@ -62,7 +62,7 @@ func (l *Ledger) signAll(ctx context.Context, workspaces []steward.WorkspaceID) 
 		}
 	}
 	if len(signed) > 0 {
-		if err := l.store.SaveCheckpoints(ctx, signed); err != nil {
+		if err := l.save(ctx, signed); err != nil {
 			for _, i := range of {
 				errs[i] = err
 			}
@@ -82,6 +82,19 @@ func (l *Ledger) signAll(ctx context.Context, workspaces []steward.WorkspaceID) 
 		}
 	}
 	return checkpoints, errs
+}
+
+// save stores checkpoints, and hands them on.
+func (l *Ledger) save(ctx context.Context, signed []Signed) error {
+	if err := l.store.SaveCheckpoints(ctx, signed); err != nil || l.tell == nil {
+		return err
+	}
+	for _, s := range signed {
+		if err := l.tell(ctx, s.Workspace, string(s.Checkpoint.Note)); err != nil {
+			l.log.Error("a checkpoint is stored and couldn't be copied elsewhere", "workspace", string(s.Workspace), "size", s.Checkpoint.Size, "error", err)
+		}
+	}
+	return nil
 }
 
 // signStep is how many entries one checkpoint adds at most: what is behind by more gets several, so that
@@ -145,7 +158,7 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 		if step == size {
 			return cp, &s, nil
 		}
-		if err := l.store.SaveCheckpoints(ctx, []Signed{s}); err != nil {
+		if err := l.save(ctx, []Signed{s}); err != nil {
 			return Checkpoint{}, nil, err
 		}
 	}
@@ -154,27 +167,26 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 // readBack reads the entries from the tree's end up to a size, holds them against what was written, and
 // adds them to the tree.
 func (l *Ledger) readBack(ctx context.Context, ws steward.WorkspaceID, tree *edge, size uint64, written *unsigned) error {
-	for tree.size < size {
-		rows, err := l.store.Rows(ctx, ws, tree.size, int(min(pageRows, size-tree.size)), false)
-		if err != nil {
-			return err
+	for page := range readPages(ctx, l.store, ws, tree.size, size, false) {
+		if page.err != nil {
+			return page.err
 		}
-		if len(rows) == 0 {
-			return unsignable(ws, fmt.Errorf("ledger: entry %d is missing", tree.size))
-		}
-		for _, row := range rows {
-			if row.Seq != tree.size {
-				return unsignable(ws, fmt.Errorf("ledger: entry %d is missing", tree.size))
+		for i := range page.entries {
+			e := &page.entries[i]
+			if e.seq != tree.size {
+				break
 			}
-			leaf := rfc6962.DefaultHasher.HashLeaf(row.Header)
-			if row.Seq >= written.from && row.Seq < written.end() {
-				at := (row.Seq - written.from) * hashSize
-				if !bytes.Equal(leaf, written.leaves[at:at+hashSize]) {
-					return unsignable(ws, fmt.Errorf("ledger: entry %d: %w", row.Seq, errAltered))
+			if e.seq >= written.from && e.seq < written.end() {
+				at := (e.seq - written.from) * hashSize
+				if !bytes.Equal(e.leaf[:], written.leaves[at:at+hashSize]) {
+					return unsignable(ws, fmt.Errorf("ledger: entry %d: %w", e.seq, errAltered))
 				}
 			}
-			tree.append(leaf)
+			tree.append(e.leaf[:])
 		}
+	}
+	if tree.size < size {
+		return unsignable(ws, fmt.Errorf("ledger: entry %d is missing", tree.size))
 	}
 	return nil
 }

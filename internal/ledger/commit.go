@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/transparency-dev/merkle/rfc6962"
-
 	"github.com/stewardhq/steward"
 )
 
@@ -260,7 +258,8 @@ func (l *Ledger) committed(advances []Advance) {
 			l.due[a.Workspace] = written
 		}
 		for _, row := range a.Rows {
-			written.leaves = append(written.leaves, rfc6962.DefaultHasher.HashLeaf(row.Header)...)
+			leaf := hashLeaf(row.Header, &l.scratch)
+			written.leaves = append(written.leaves, leaf[:]...)
 		}
 	}
 	l.mu.Unlock()

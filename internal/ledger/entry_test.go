@@ -47,6 +47,47 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// FuzzBrief: what is read without encoding/json is what encoding/json reads.
+func FuzzBrief(f *testing.F) {
+	intent := uint64(7)
+	d, err := encode("00ff", &Entry{Kind: CallOutcome, Run: "run_1", Policies: []string{"a", "b"}, Records: -3, DurationMicros: 12, Targets: []string{"x:y:z"}, Intent: &intent}, "node_1",
+		[]PartHeader{{Scopes: []steward.Scope{"a", "b"}, Len: 7, SHA256: make([]byte, 32)}, {Scopes: []steward.Scope{"c"}, Len: 0, SHA256: bytes.Repeat([]byte{255}, 32)}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	header := bytes.Clone(d.number(12, 1_800_000_000_123_456))
+	if !(&briefReader{rest: header, into: &brief{}}).header() {
+		f.Errorf("%s is read the long way", header)
+	}
+	f.Add(header)
+	f.Add([]byte(`{"seq":0,"time":"2026-02-30T10:00:00Z","id":"","kind":"run.read"}`))
+	f.Add([]byte(`{"seq":0,"time":"2026-02-20T10:00:00Z","id":"","kind":"run.read","records":01}`))
+	f.Add([]byte(`{"seq":0,"time":"2026-02-20T10:00:00Z","id":"","kind":"run.read","records":9223372036854775808}`))
+	f.Add([]byte(`{"seq":0,"time":"2026-02-20T10:00:00Z","id":"","kind":"run.read","run":"a","run":"b","parts":[]}`))
+	f.Fuzz(func(t *testing.T, header []byte) {
+		var b brief
+		if !(&briefReader{rest: header, into: &b}).header() {
+			return
+		}
+		h, err := decode(header)
+		if err != nil {
+			t.Fatalf("%s is read, and encoding/json says %v", header, err)
+		}
+		known := h.Kind
+		if h.Kind.Label() == "" {
+			known = ""
+		}
+		if b.seq != h.Seq || b.micros != h.Time.UnixMicro() || b.kind != known || b.intends != (h.Intent != nil) || b.intends && b.intent != *h.Intent || len(b.parts) != len(h.Parts) {
+			t.Fatalf("%s is read as %+v, and is %+v", header, b, h)
+		}
+		for i, p := range h.Parts {
+			if b.parts[i].size != p.Len || !bytes.Equal(b.parts[i].sha256[:32], p.SHA256) {
+				t.Fatalf("part %d of %s is read as %+v", i, header, b.parts[i])
+			}
+		}
+	})
+}
+
 // What the committer puts together from halves is what encoding the whole gives.
 func TestNumberedHeaderIsTheHeader(t *testing.T) {
 	text := rapid.StringMatching(`[!#-%'-;=?A-\[\]-~]{0,20}`)

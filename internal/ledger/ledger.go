@@ -26,6 +26,10 @@ type Config struct {
 	Origin string       // names the logs, with the workspace's id behind it: "steward.example.com"
 	Log    *slog.Logger // nil for none
 	Node   string       // this process, unlike any other's at any time; made at random where empty
+
+	// Checkpoints is told each new checkpoint, in order, once it is stored: to keep it where nobody who
+	// can write to the store can. It may be nil. Its error is logged, and the note is not offered again.
+	Checkpoints func(ctx context.Context, ws steward.WorkspaceID, note string) error
 }
 
 // Ledger writes and reads the ledgers of all workspaces. It is safe for concurrent use.
@@ -37,6 +41,7 @@ type Ledger struct {
 	origin string
 	log    *slog.Logger
 	node   string
+	tell   func(ctx context.Context, ws steward.WorkspaceID, note string) error
 
 	queue   chan *request
 	close   sync.Once
@@ -46,6 +51,7 @@ type Ledger struct {
 
 	appender Appender // the committer's own, as is what follows
 	heads    map[steward.WorkspaceID]Head
+	scratch  []byte
 	failed   atomic.Int64 // when a commit last failed, in microseconds; 0 once one succeeded
 
 	signing sync.Mutex // one checkpoint at a time
@@ -61,7 +67,7 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 		return nil, steward.Errorf(steward.Invalid, "%q can't name a log; use a host name, such as steward.example.com", c.Origin)
 	}
 	l := &Ledger{
-		store: c.Store, sealer: c.Sealer, now: c.Now, rand: c.Rand, origin: c.Origin, log: c.Log, node: c.Node,
+		store: c.Store, sealer: c.Sealer, now: c.Now, rand: c.Rand, origin: c.Origin, log: c.Log, node: c.Node, tell: c.Checkpoints,
 		queue:   make(chan *request, queued),
 		closing: make(chan struct{}), stopped: make(chan struct{}), rested: make(chan struct{}),
 		changed: make(chan struct{}, 1),

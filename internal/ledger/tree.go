@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 
 	"github.com/transparency-dev/merkle/compact"
@@ -79,6 +80,12 @@ func (e *edge) root() ([]byte, error) {
 		return nil, fmt.Errorf("ledger: tree: %w", err)
 	}
 	return rootOf(tree)
+}
+
+// hashLeaf is RFC 6962's hash of a leaf, without allocating: scratch is used again.
+func hashLeaf(header []byte, scratch *[]byte) [hashSize]byte {
+	*scratch = append(append((*scratch)[:0], rfc6962.RFC6962LeafHashPrefix), header...)
+	return sha256.Sum256(*scratch)
 }
 
 // subtree is the root over hashes whose number is a power of two.

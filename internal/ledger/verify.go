@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/transparency-dev/merkle/compact"
-	"github.com/transparency-dev/merkle/rfc6962"
 
 	"github.com/stewardhq/steward"
 )
@@ -15,6 +14,13 @@ import (
 type Source struct {
 	Store  Verifiable
 	Sealer steward.Sealer // for the signing key only; nothing is opened
+
+	// Known are checkpoints that somebody remembers: signed notes, of any workspaces. A ledger that
+	// doesn't hold what they say was put back to an older state, or written anew.
+	Known []string
+	// Checked says that Store.Check was done: it reads the whole database, so once is enough for
+	// several workspaces.
+	Checked bool
 }
 
 // Report is what Verify found.
@@ -33,11 +39,12 @@ type Finding struct {
 
 // Verify reads a workspace's whole ledger and holds it against itself and its checkpoints: numbers and
 // times, each part against its header, the tree against each checkpoint, their signatures, intents
-// against outcomes. It can run beside a process that writes; what is added meanwhile is left out. Damage
+// against outcomes, and the remembered checkpoints. It can run beside a process that writes; what is added meanwhile is left out. Damage
 // is a finding; an error means that it couldn't be verified. progress (which may be nil) is told how many
 // entries are done, now and then.
 //
-// What it can't see from here: a whole store put back to an older state of its own.
+// What it can't see from here: a whole store put back to an older state of its own, unless a checkpoint of
+// the newer one is among those remembered.
 func Verify(ctx context.Context, src Source, ws steward.WorkspaceID, progress func(done, total uint64)) (Report, error) {
 	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: ranges.NewEmptyRange(0), open: map[uint64]bool{}}
 	if progress == nil {
@@ -53,10 +60,13 @@ type verification struct {
 	seed   [32]byte
 	report Report
 
-	tree *compact.Range // over what was read so far; nil where that isn't known, after a gap
-	held uint64         // up to here the entries agree with a checkpoint
-	last int64          // the time of the last entry
-	open map[uint64]bool
+	tree   *compact.Range // over what was read so far; nil where that isn't known, after a gap
+	held   uint64         // up to here the entries agree with a checkpoint
+	base   [][]byte       // the hashes of the tree over those
+	leaves []byte         // of the entries since; at most keptLeaves of them
+	last   int64          // the time of the last entry
+	open   map[uint64]bool
+	known  []Checkpoint // that are remembered, by size, and weren't reached yet
 
 	checkpoints []StoredCheckpoint // read ahead
 	from        uint64             // the next to read
@@ -81,11 +91,29 @@ func (v *verification) damage(ctx context.Context, err error, what string) error
 }
 
 func (v *verification) run(ctx context.Context, progress func(done, total uint64)) error {
-	if err := v.src.Store.Check(ctx); err != nil {
-		if err := v.damage(ctx, err, "part of the database"); err != nil {
-			return err
+	// It takes about as long as all the rest, on a connection of its own.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	checked := make(chan error, 1)
+	go func() {
+		if v.src.Checked {
+			checked <- nil
+		} else {
+			checked <- v.src.Store.Check(ctx)
 		}
+	}()
+	if err := v.ledger(ctx, progress); err != nil {
+		cancel()
+		<-checked
+		return err
 	}
+	if err := <-checked; err != nil {
+		return v.damage(ctx, err, "part of the database")
+	}
+	return nil
+}
+
+func (v *verification) ledger(ctx context.Context, progress func(done, total uint64)) error {
 	// The head is read first: what it speaks of was committed before, so all of it must be there.
 	head, err := v.src.Store.Head(ctx, v.ws)
 	if err != nil {
@@ -94,55 +122,61 @@ func (v *verification) run(ctx context.Context, progress func(done, total uint64
 	if v.seed, err = v.src.Sealer.Derive(ctx, v.ws, steward.WorkspaceScope, signingPurpose); err != nil {
 		return err
 	}
+	v.remember(head)
 	if err := v.entries(ctx, head, progress); err != nil {
 		return err
 	}
 	if err := v.ending(ctx, head); err != nil {
 		return err
 	}
+	if err := v.tiles(ctx); err != nil {
+		return err
+	}
 	return v.intents(ctx, head)
 }
 
-// entries reads all entries up to the head.
+// entries reads all entries up to the head. Pages are read and hashed beside each other, and looked at in
+// their order.
 func (v *verification) entries(ctx context.Context, head Head, progress func(done, total uint64)) error {
 	if err := v.checkpointsUpTo(ctx, 0); err != nil {
 		return err
 	}
-	for next := uint64(0); next < head.Next; {
-		progress(next, head.Next)
-		rows, err := v.src.Store.Rows(ctx, v.ws, next, pageRows, true)
-		if err != nil {
+	next := uint64(0)
+	for page := range readPages(ctx, v.src.Store, v.ws, 0, head.Next, true) {
+		progress(page.from, head.Next)
+		if page.err != nil {
 			v.tree = nil
-			if err := v.damage(ctx, err, fmt.Sprintf("the ledger from about entry %d on", next)); err != nil {
+			if err := v.damage(ctx, page.err, fmt.Sprintf("the ledger from about entry %d on", page.from)); err != nil {
 				return err
 			}
 			return v.checkpointsUpTo(ctx, head.Next)
 		}
-		for len(rows) > 0 && rows[len(rows)-1].Seq >= head.Next {
-			rows = rows[:len(rows)-1] // added since
-		}
-		if len(rows) == 0 {
-			v.missing(next, head.Next)
-			next = head.Next
-			if err := v.checkpointsUpTo(ctx, next); err != nil {
-				return err
-			}
-		}
-		for _, row := range rows {
-			if row.Seq > next {
-				v.missing(next, row.Seq)
-				if err := v.checkpointsUpTo(ctx, row.Seq); err != nil {
+		for i := range page.entries {
+			e := &page.entries[i]
+			if e.seq > next {
+				v.missing(next, e.seq)
+				if err := v.checkpointsUpTo(ctx, e.seq); err != nil {
 					return err
 				}
 			}
-			if err := v.entry(ctx, row); err != nil {
+			if err := v.entry(ctx, e); err != nil {
 				return err
 			}
-			next = row.Seq + 1
+			next = e.seq + 1
 			if err := v.checkpointsUpTo(ctx, next); err != nil {
 				return err
 			}
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("ledger: verifying: %w", err)
+	}
+	if next < head.Next {
+		v.missing(next, head.Next)
+	}
+	v.from = v.signed + 1 // there may be one by now that wasn't when it was looked for
+	if err := v.checkpointsUpTo(ctx, head.Next); err != nil {
+		return err
 	}
 	progress(head.Next, head.Next)
 	return nil
@@ -158,63 +192,61 @@ func (v *verification) missing(from, to uint64) {
 }
 
 // entry checks one entry by itself and puts it into the tree.
-func (v *verification) entry(ctx context.Context, row Row) error {
+func (v *verification) entry(ctx context.Context, e *readEntry) error {
 	v.report.Entries++
 	if v.tree != nil {
-		if err := v.tree.Append(rfc6962.DefaultHasher.HashLeaf(row.Header), nil); err != nil {
+		if err := v.tree.Append(e.leaf[:], nil); err != nil {
 			return fmt.Errorf("ledger: tree: %w", err)
 		}
-	}
-	h, err := decode(row.Header)
-	if err != nil {
-		v.findAt(row.Seq, "the header of entry %d can't be read", row.Seq)
-		return nil
-	}
-	if h.Seq != row.Seq {
-		v.findAt(row.Seq, "in the place of entry %d stands entry %d", row.Seq, h.Seq)
-	}
-	if h.Kind.Label() == "" {
-		v.findAt(row.Seq, "entry %d is of no known kind", row.Seq)
-	}
-	if h.Time.UnixMicro() < v.last {
-		v.findAt(row.Seq, "entry %d is earlier than the one before it", row.Seq)
-	}
-	v.last = h.Time.UnixMicro()
-	boxes, err := splitParts(row.Parts)
-	if err != nil || len(boxes) != len(h.Parts) {
-		v.findAt(row.Seq, "entry %d should have %d parts, and they aren't there", row.Seq, len(h.Parts))
-	} else {
-		for i, part := range h.Parts {
-			if !part.is(boxes[i]) {
-				v.findAt(row.Seq, "part %d of entry %d was changed", i, row.Seq)
-			}
+		if len(v.leaves) < keptLeaves*hashSize {
+			v.leaves = append(v.leaves, e.leaf[:]...)
 		}
 	}
-	return v.pair(ctx, h.Entry, row.Seq)
+	if e.unreadable {
+		v.findAt(e.seq, "the header of entry %d can't be read", e.seq)
+		return nil
+	}
+	if e.says != e.seq {
+		v.findAt(e.seq, "in the place of entry %d stands entry %d", e.seq, e.says)
+	}
+	if e.kind == "" {
+		v.findAt(e.seq, "entry %d is of no known kind", e.seq)
+	}
+	if e.micros < v.last {
+		v.findAt(e.seq, "entry %d is earlier than the one before it", e.seq)
+	}
+	v.last = e.micros
+	if e.partless {
+		v.findAt(e.seq, "entry %d should have %d parts, and they aren't there", e.seq, e.parts)
+	}
+	for _, part := range e.changed {
+		v.findAt(e.seq, "part %d of entry %d was changed", part, e.seq)
+	}
+	return v.pair(ctx, e)
 }
 
 // pair keeps the list of intents that wait for an outcome.
-func (v *verification) pair(ctx context.Context, e Entry, seq uint64) error {
+func (v *verification) pair(ctx context.Context, e *readEntry) error {
 	switch {
-	case e.Kind == CallIntent:
-		v.open[seq] = true
-	case e.Kind != CallOutcome:
-	case e.Intent == nil:
-		v.findAt(seq, "entry %d is an outcome that names no intent", seq)
-	case v.open[*e.Intent]:
-		delete(v.open, *e.Intent)
+	case e.kind == CallIntent:
+		v.open[e.seq] = true
+	case e.kind != CallOutcome:
+	case !e.intends:
+		v.findAt(e.seq, "entry %d is an outcome that names no intent", e.seq)
+	case v.open[e.intent]:
+		delete(v.open, e.intent)
 	default:
-		rows, err := v.src.Store.Rows(ctx, v.ws, *e.Intent, 1, false)
+		rows, err := v.src.Store.Rows(ctx, v.ws, e.intent, 1, false)
 		if err != nil {
-			return v.damage(ctx, err, fmt.Sprintf("entry %d", *e.Intent))
+			return v.damage(ctx, err, fmt.Sprintf("entry %d", e.intent))
 		}
-		if len(rows) == 1 && rows[0].Seq == *e.Intent && *e.Intent < seq {
+		if len(rows) == 1 && rows[0].Seq == e.intent && e.intent < e.seq {
 			if h, err := decode(rows[0].Header); err == nil && h.Kind == CallIntent {
-				v.findAt(seq, "entry %d is a second outcome for the intent %d", seq, *e.Intent)
+				v.findAt(e.seq, "entry %d is a second outcome for the intent %d", e.seq, e.intent)
 				return nil
 			}
 		}
-		v.findAt(seq, "entry %d is an outcome for %d, which is no intent before it", seq, *e.Intent)
+		v.findAt(e.seq, "entry %d is an outcome for %d, which is no intent before it", e.seq, e.intent)
 	}
 	return nil
 }
@@ -223,6 +255,9 @@ func (v *verification) pair(ctx context.Context, e Entry, seq uint64) error {
 // against what was read. After one that doesn't hold, and after a gap, it goes on from the hashes that the
 // checkpoint itself signed, so that each finding says between which two checkpoints the change lies.
 func (v *verification) checkpointsUpTo(ctx context.Context, size uint64) error {
+	if err := v.remembered(size); err != nil {
+		return err
+	}
 	for {
 		stored, ok, err := v.nextCheckpoint(ctx, size)
 		if err != nil || !ok {
@@ -240,17 +275,22 @@ func (v *verification) checkpointsUpTo(ctx context.Context, size uint64) error {
 				return err
 			}
 			if bytes.Equal(root, cp.Root) {
-				v.held = cp.Size
+				v.held, v.base, v.leaves = cp.Size, tree.Hashes(), v.leaves[:0]
 				continue
 			}
-			if cp.Size-v.held == 1 {
-				v.findAt(v.held, "entry %d isn't what was signed", v.held)
-			} else {
+			changed, err := v.changedBetween(ctx, cp)
+			if err != nil {
+				return err
+			}
+			for _, seq := range changed {
+				v.findAt(seq, "entry %d isn't what was signed", seq)
+			}
+			if len(changed) == 0 {
 				v.findAt(v.held, "among entries %d to %d at least one isn't what was signed", v.held, cp.Size-1)
 			}
 		}
 		if cp.Size == size {
-			v.tree, v.held = tree, cp.Size
+			v.tree, v.held, v.base, v.leaves = tree, cp.Size, tree.Hashes(), v.leaves[:0]
 		}
 	}
 }
@@ -264,7 +304,7 @@ func (v *verification) nextCheckpoint(ctx context.Context, size uint64) (StoredC
 			return StoredCheckpoint{}, false, v.damage(ctx, err, "a checkpoint")
 		}
 		if len(v.checkpoints) == 0 {
-			v.from = size + 1 // look again when there are more entries
+			v.from = ^uint64(0)
 		}
 	}
 	if len(v.checkpoints) == 0 || v.checkpoints[0].Size > size {

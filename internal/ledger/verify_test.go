@@ -118,9 +118,13 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 		want string
 		seq  int // -1: none in particular
 	}{
-		{"a count in a header", []string{header(6, `"records":106`, `"records":107`)}, "among entries 0 to 7 at least one isn't what was signed", 0},
+		{"a count in a header", []string{header(6, `"records":106`, `"records":107`)}, "entry 6 isn't what was signed", 6},
+		{"a count in a header, and its hash in the tile", []string{header(6, `"records":106`, `"records":107`), `UPDATE ledger_tiles SET hashes = zeroblob(length(hashes)) WHERE workspace = 'ws_1'`}, "among entries 0 to 7 at least one isn't what was signed", 0},
+		{"a tile", []string{`UPDATE ledger_tiles SET hashes = zeroblob(length(hashes)) WHERE workspace = 'ws_1'`}, "the tiles at the tree's right edge aren't what was signed", -1},
+		{"a tile cut short", []string{`UPDATE ledger_tiles SET hashes = substr(hashes, 1, 19*32) WHERE workspace = 'ws_1'`}, "a tile at the tree's right edge can't be read", -1},
+		{"a tile deleted", []string{`DELETE FROM ledger_tiles WHERE workspace = 'ws_1'`}, "a tile at the tree's right edge can't be read", -1},
 		{"a count in the only entry of its checkpoint", []string{header(8, `"records":108`, `"records":107`)}, "entry 8 isn't what was signed", 8},
-		{"a space in a header", []string{header(15, `"records":`, `"records": `)}, "among entries 14 to 19", 14},
+		{"a space in a header", []string{header(15, `"records":`, `"records": `)}, "entry 15 isn't what was signed", 15},
 		{"a header that is no JSON", []string{header(5, `{"seq"`, `["seq"`)}, "the header of entry 5 can't be read", 5},
 		{"an empty header", []string{`UPDATE ledger_tail SET header = x''` + rest + `= 5`}, "the header of entry 5 can't be read", 5},
 		{"a kind", []string{header(5, `run.read`, `run.raed`)}, "entry 5 is of no known kind", 5},
@@ -142,7 +146,7 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 		{"two rows swapped, numbers too", []string{
 			`UPDATE ledger_tail SET seq = -1` + rest + `= 10`, `UPDATE ledger_tail SET seq = 10` + rest + `= 11`, `UPDATE ledger_tail SET seq = 11` + rest + `= -1`,
 			header(10, `"seq":11,`, `"seq":10,`), header(11, `"seq":10,`, `"seq":11,`),
-		}, "among entries 9 to 13", 9},
+		}, "entry 10 isn't what was signed", 10},
 		{"the tail cut off", []string{`DELETE FROM ledger_tail` + rest + `>= 17`}, "entries 17 to 19 are missing", 17},
 		{"the tail cut off, head too", []string{`DELETE FROM ledger_tail` + rest + `>= 17`, `UPDATE ledger_heads SET next = 17 WHERE workspace = 'ws_1'`}, "a checkpoint over 20 entries was signed and the ledger has 17", 17},
 		{"the tail cut off, head and its checkpoint too", []string{`DELETE FROM ledger_tail` + rest + `>= 17`, `UPDATE ledger_heads SET next = 17, signed = 14 WHERE workspace = 'ws_1'`}, "a checkpoint over 20 entries is there and the ledger has 17", 17},
@@ -338,5 +342,118 @@ func TestVerifyEndsWithItsContext(t *testing.T) {
 	cancel()
 	if r, err := ledger.Verify(ctx, ledger.Source{Store: h.store, Sealer: h.keys}, ws, nil); err == nil {
 		t.Errorf("a cancelled verification reported %+v", r)
+	}
+}
+
+// TestVerifyReadsManyPagesAndTiles damages a ledger of several tiles, levels and pages at places all over it.
+func TestVerifyReadsManyPagesAndTiles(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	h := open(t, dir, nil)
+	const entries = 3000
+	events := make([]ledger.Event, entries/3)
+	for i := range events {
+		events[i] = ledger.Event{Entry: ledger.Entry{Kind: ledger.RunRead, Records: i + 1}, Parts: []ledger.Part{{Scopes: month, Body: []byte("part")}}}
+	}
+	for n := range 3 {
+		first, err := h.AppendAll(ctx, ws, events...)
+		if err != nil || first != uint64(n*len(events)) {
+			t.Fatalf("entries begin at %d, %v", first, err)
+		}
+		_, err = h.Checkpoint(ctx, ws)
+		must(t, err)
+	}
+	_, err := h.Append(ctx, ws, ledger.Entry{Kind: ledger.RunRead})
+	must(t, err)
+	must(t, h.Close(ctx))
+	r := h.verify(t, ws)
+	sound(t, r, entries+1)
+
+	for _, c := range []struct{ edit, back, want string }{
+		{`UPDATE ledger_tail SET header = CAST(replace(header, '"records":', '"records": ') AS blob) WHERE seq IN (300, 1500, 2999)`,
+			`UPDATE ledger_tail SET header = CAST(replace(header, '"records": ', '"records":') AS blob) WHERE seq IN (300, 1500, 2999)`, "300 1500 2999"},
+		{`UPDATE ledger_tail SET seq = -seq WHERE seq IN (1024, 2047)`, `UPDATE ledger_tail SET seq = -seq WHERE seq < 0`, "1024 2047"},
+		{`UPDATE ledger_tiles SET n = 90 WHERE level = 0 AND n = 7`, `UPDATE ledger_tiles SET n = 7 WHERE n = 90`, "tile 7 of level 0 is missing"},
+		{`UPDATE ledger_tiles SET hashes = (SELECT t.hashes FROM ledger_tiles t WHERE t.level = 0 AND t.n = 4) WHERE level = 0 AND n = 5`, "", "tile 5 of level 0 isn't what was signed"},
+	} {
+		edit(t, dir, c.edit)
+		r := h.verify(t, ws)
+		var found []string
+		for _, f := range r.Findings {
+			if f.Seq != nil {
+				found = append(found, fmt.Sprint(*f.Seq))
+			} else {
+				found = append(found, f.What)
+			}
+		}
+		if got := strings.Join(found, " "); got != c.want {
+			t.Errorf("after %s: %s", c.edit, show(r.Findings))
+		}
+		if c.back != "" {
+			edit(t, dir, c.back)
+		}
+	}
+}
+
+// TestVerifyFindsAStorePutBack takes everything back to an older copy, keys included: only who remembers a
+// checkpoint can tell.
+func TestVerifyFindsAStorePutBack(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	var notes []string
+	grow := func(dir string, records int) {
+		t.Helper()
+		data, err := store.OpenData(ctx, dir)
+		must(t, err)
+		l, err := ledger.Open(ctx, ledger.Config{
+			Store: store.Ledger{DB: data}, Sealer: keys(t, dir), Now: clock(), Rand: rand.Reader, Origin: "steward.test",
+			Checkpoints: func(_ context.Context, _ steward.WorkspaceID, note string) error {
+				notes = append(notes, note)
+				return nil
+			},
+		})
+		must(t, err)
+		for _, w := range []steward.WorkspaceID{"ws_1", "ws_2"} {
+			for range 5 {
+				_, err := l.Append(ctx, w, ledger.Entry{Kind: ledger.RunRead, Records: records})
+				must(t, err)
+			}
+			_, err := l.Checkpoint(ctx, w)
+			must(t, err)
+		}
+		must(t, l.Close(ctx))
+		must(t, data.Close())
+	}
+	verify := func(dir string, known []string) ledger.Report {
+		t.Helper()
+		data, err := store.OpenReadOnly(ctx, dir, store.DataFile)
+		must(t, err)
+		defer func() { _ = data.Close() }()
+		r, err := ledger.Verify(ctx, ledger.Source{Store: store.Ledger{DB: data}, Sealer: keys(t, dir), Known: known}, ws, nil)
+		must(t, err)
+		return r
+	}
+	grow(dir, 1)
+	old := copyOf(t, dir)
+	grow(dir, 2)
+	if len(notes) < 4 {
+		t.Fatalf("%d checkpoints were handed on, want one a workspace and time", len(notes))
+	}
+	sound(t, verify(dir, notes), 10)
+	sound(t, verify(old, nil), 5) // by itself the older state is flawless
+	r := verify(old, notes)
+	if len(r.Findings) != 1 || r.Findings[0].Seq == nil || *r.Findings[0].Seq != 5 || !strings.Contains(r.Findings[0].What, "put back to an older state") {
+		t.Errorf("put back: %s", show(r.Findings))
+	}
+	grow(old, 3) // and goes on from there, differently
+	r = verify(old, notes[:4])
+	if len(r.Findings) != 1 || !strings.Contains(r.Findings[0].What, "the first 10 entries aren't those of a remembered checkpoint") {
+		t.Errorf("forked: %s", show(r.Findings))
+	}
+	anew := t.TempDir() // all of it again, with a root key of its own
+	grow(anew, 1)
+	r = verify(anew, notes[:1])
+	if len(r.Findings) != 1 || !strings.Contains(r.Findings[0].What, "isn't signed with this ledger's key") {
+		t.Errorf("written anew: %s", show(r.Findings))
 	}
 }
