@@ -3,18 +3,44 @@ package keyring
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/stewardhq/steward"
 )
 
-// KeyFile is the name of the root key's file: 64 hexadecimal digits and a newline.
+// Root is a root key. Generations count the root keys that one keyring had, from 1.
+type Root struct {
+	Generation uint64
+	Key        [32]byte
+}
+
+// LogValue keeps the key out of the log.
+func (r Root) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf("[root %d]", r.Generation)) }
+
+// Keeper holds the root key, outside every database: one, and while it is being replaced the next ones too.
+type Keeper interface {
+	// Roots gives every root key that is kept, in any order; there is at least one. Its error says
+	// what the operator has to do.
+	Roots(ctx context.Context) ([]Root, error)
+	// Add keeps one more, which survives a power loss once Add has returned nil.
+	Add(ctx context.Context, next Root) error
+	// Settle destroys what the root now in force has replaced: all others of its generation or an
+	// older one. Newer ones stay, since another process may be about to use them. It can be repeated.
+	Settle(ctx context.Context, inForce Root) error
+}
+
+// KeyFile is the name of the root key's file: 64 hexadecimal digits, a space, the generation as a
+// decimal number, a newline. Roots on their way in or out lie beside it, with a dot and more behind the name.
 const KeyFile = "root.key"
 
 // FileKeeper keeps the root key in a file. Dir is a folder of its own, so that it can lie on another
@@ -25,25 +51,112 @@ type FileKeeper struct {
 
 func (k FileKeeper) path() string { return filepath.Join(k.Dir, KeyFile) }
 
-// Root reads the key. It refuses a folder or file that others may read.
-func (k FileKeeper) Root(context.Context) (root [32]byte, err error) {
-	if err := k.private(k.Dir, "700"); err != nil {
-		return root, err
-	}
-	if err := k.private(k.path(), "600"); err != nil {
-		return root, err
-	}
-	text, err := os.ReadFile(k.path())
+// aside is where a root lies that isn't the one under KeyFile. The digest tells apart those that two
+// processes add at once.
+func (k FileKeeper) aside(r Root) string {
+	sum := sha256.Sum256(r.Key[:])
+	return fmt.Sprintf("%s.%d-%x", k.path(), r.Generation, sum[:8])
+}
+
+// unfinished ends the name of a file until all of a root is in it.
+const unfinished = ".tmp"
+
+// asideGeneration reads the generation in a name that aside made, finished or not. Other files are
+// somebody else's and are let be.
+func asideGeneration(name string) (generation uint64, ok bool) {
+	number, digest, _ := strings.Cut(strings.TrimPrefix(strings.TrimSuffix(name, unfinished), KeyFile+"."), "-")
+	generation, err := strconv.ParseUint(number, 10, 63)
+	return generation, err == nil && len(digest) == 16 && strings.HasPrefix(name, KeyFile+".")
+}
+
+// Roots is Keeper's. It refuses a folder or file that others may read.
+func (k FileKeeper) Roots(context.Context) ([]Root, error) {
+	files, err := k.read()
 	if err != nil {
-		return root, k.unreadable(err)
+		return nil, err
 	}
-	text = bytes.TrimSpace(text)
-	if len(text) == hex.EncodedLen(len(root)) {
-		if _, err := hex.Decode(root[:], text); err == nil {
-			return root, nil
+	var roots []Root
+	for _, r := range files {
+		roots = append(roots, r)
+	}
+	return roots, nil
+}
+
+// read gives the root keys by the files that hold them.
+func (k FileKeeper) read() (map[string]Root, error) {
+	if err := k.private(k.Dir, "700"); err != nil {
+		return nil, err
+	}
+	paths, err := k.besides()
+	if err != nil {
+		return nil, err
+	}
+	roots := map[string]Root{}
+	missing := fs.ErrNotExist
+	for _, path := range append(paths, k.path()) {
+		if strings.HasSuffix(path, unfinished) {
+			continue
+		}
+		r, err := k.readRoot(path)
+		switch {
+		case err == nil:
+			roots[path] = r
+		case errors.Is(err, fs.ErrNotExist):
+			missing = err // moved since the folder was read, or by a crash between Settle's two renames
+		case path == k.path() || !errors.Is(err, errNoKey):
+			return nil, err
+		} // else it was overwritten, and a crash kept Settle from removing it
+	}
+	if len(roots) == 0 {
+		return nil, k.unreadable(missing)
+	}
+	return roots, nil
+}
+
+// besides are the files that Add and Settle made beside KeyFile.
+func (k FileKeeper) besides() (paths []string, err error) {
+	entries, err := os.ReadDir(k.Dir)
+	if err != nil {
+		return nil, k.unreadable(err)
+	}
+	for _, e := range entries {
+		if _, ours := asideGeneration(e.Name()); ours {
+			paths = append(paths, filepath.Join(k.Dir, e.Name()))
 		}
 	}
-	return [32]byte{}, steward.Errorf(steward.Unavailable, "%s should hold 64 hexadecimal digits and doesn't; put it back from where you keep its copy (or, if `steward init` was interrupted, remove it and run that again)", k.path())
+	return paths, nil
+}
+
+var errNoKey = errors.New("keyring: the file holds no root key")
+
+func (k FileKeeper) readRoot(path string) (Root, error) {
+	if err := k.private(path, "600"); err != nil {
+		return Root{}, err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Root{}, k.unreadable(err)
+	}
+	r, ok := parseRoot(text)
+	if !ok {
+		return Root{}, steward.Errorf(steward.Unavailable, "%s should hold a root key (64 hexadecimal digits and a number) and doesn't; put it back from where you keep its copy (or, if `steward init` was interrupted, remove it and run that again)", path).Because(errNoKey)
+	}
+	return r, nil
+}
+
+func (r Root) text() string { return fmt.Sprintf("%x %d\n", r.Key, r.Generation) }
+
+func parseRoot(text []byte) (r Root, ok bool) {
+	digits, number, _ := strings.Cut(string(bytes.TrimSpace(text)), " ")
+	key, err := hex.DecodeString(digits)
+	if err != nil || len(key) != len(r.Key) {
+		return Root{}, false
+	}
+	generation, err := strconv.ParseUint(number, 10, 63)
+	if err != nil || generation == 0 {
+		return Root{}, false
+	}
+	return Root{generation, [32]byte(key)}, true
 }
 
 // private refuses a path that others than its owner may use.
@@ -65,12 +178,12 @@ func (k FileKeeper) unreadable(err error) error {
 	return steward.Errorf(steward.Unavailable, "the root key at %s can't be read; check its owner", k.path()).Because(err)
 }
 
-// Create makes the folder, the key and its file, once: where there is a key it answers Conflict and
-// changes nothing, because everything sealed under the old one would be lost. When it returns nil, the
-// file survives a power loss.
+// Create makes the folder, the first key and its file, once: where there is a key it answers Conflict
+// and changes nothing, because everything sealed under the old one would be lost. When it returns nil,
+// the file survives a power loss.
 func (k FileKeeper) Create(random io.Reader) error {
-	var root [32]byte
-	if _, err := io.ReadFull(random, root[:]); err != nil {
+	first := Root{Generation: 1}
+	if _, err := io.ReadFull(random, first.Key[:]); err != nil {
 		return fmt.Errorf("keyring: randomness: %w", err)
 	}
 	if err := os.MkdirAll(k.Dir, 0o700); err != nil {
@@ -79,26 +192,114 @@ func (k FileKeeper) Create(random io.Reader) error {
 	if err := k.private(k.Dir, "700"); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(k.path(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if besides, err := k.besides(); err != nil {
+		return err
+	} else if len(besides) > 0 {
+		return steward.Errorf(steward.Conflict, "there is a root key at %s already, and it stays", besides[0])
+	}
+	err := writeNew(k.path(), first.text())
 	if errors.Is(err, fs.ErrExist) {
 		return steward.Errorf(steward.Conflict, "there is a root key at %s already, and it stays", k.path()).Because(err)
+	}
+	// A crash before here leaves a short file, which Roots explains.
+	if err == nil {
+		err = errors.Join(syncDir(k.Dir), syncDir(filepath.Dir(filepath.Clean(k.Dir))))
 	}
 	if err != nil {
 		return k.unwritten(err)
 	}
-	_, err = f.WriteString(hex.EncodeToString(root[:]) + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return k.unwritten(errors.Join(err, os.Remove(k.path())))
-	}
-	// A crash before here leaves a short file, which Root explains.
-	if err := errors.Join(syncDir(k.Dir), syncDir(filepath.Dir(filepath.Clean(k.Dir)))); err != nil {
+	return nil
+}
+
+// Add is Keeper's.
+func (k FileKeeper) Add(_ context.Context, next Root) error {
+	if err := writeNew(k.aside(next)+unfinished, next.text()); err != nil {
 		return k.unwritten(err)
+	}
+	// A crash before here leaves a file that nobody reads, and that Settle removes.
+	err := os.Rename(k.aside(next)+unfinished, k.aside(next))
+	if err == nil {
+		err = syncDir(k.Dir)
+	}
+	if err != nil {
+		return k.unwritten(err)
+	}
+	return nil
+}
+
+// Settle is Keeper's.
+func (k FileKeeper) Settle(_ context.Context, inForce Root) error {
+	files, err := k.read()
+	if err != nil {
+		return err
+	}
+	usual, found := files[k.path()]
+	if !found || usual.Generation <= inForce.Generation && usual != inForce {
+		if files[k.aside(inForce)] != inForce {
+			return steward.Errorf(steward.Unavailable, "the root key now in force is not in %s any more; put it back from where you keep its copy", k.Dir)
+		}
+		if found {
+			err = os.Rename(k.path(), k.aside(usual))
+		}
+		// A crash here leaves no file under the usual name, but both beside it: Roots reads those.
+		if err == nil {
+			err = os.Rename(k.aside(inForce), k.path())
+		}
+		// The names must last before the old key goes, or a power loss could give its file the usual name back.
+		if err == nil {
+			err = syncDir(k.Dir)
+		}
+		if err != nil {
+			return k.unwritten(err)
+		}
+	}
+	paths, err := k.besides()
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if generation, _ := asideGeneration(filepath.Base(path)); generation > inForce.Generation || path == k.aside(inForce) {
+			continue
+		}
+		// A crash here leaves the old key, until Settle is run again, or a file of zeros, which holds none.
+		if err := destroy(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return k.unwritten(err)
+		}
 	}
 	return nil
 }
 
 func (k FileKeeper) unwritten(err error) error {
 	return steward.Errorf(steward.Unavailable, "the root key can't be written to %s; check the folder's owner and the disk", k.path()).Because(err)
+}
+
+// writeNew makes a file that wasn't there, durable but for its name.
+func writeNew(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// destroy writes zeros over a file before it removes it.
+func destroy(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		_, err = f.Write(make([]byte, info.Size()))
+	}
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Remove(path)
 }
 
 // syncDir makes a folder's new names survive a power loss.

@@ -1,80 +1,70 @@
-// Package keyring answers: can this still be opened? It keeps one key a scope, seals under several of
-// them at once, and forgets by destroying them; it doesn't know what it seals, nor when a thing must go.
+// Package keyring answers: can this still be opened? It keeps one key a scope in a tree of keys, seals
+// under several of them at once, and forgets by destroying them together with every key above; it doesn't
+// know what it seals, nor when a thing must go.
 package keyring
 
 import (
 	"context"
-	"crypto/cipher"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/stewardhq/steward"
 )
 
-// Keeper holds the root key, outside every database.
-type Keeper interface {
-	// Root gives the root key. Its error says what the operator has to do.
-	Root(ctx context.Context) ([32]byte, error)
-}
-
-// Store keeps the wrapped keys, in a database of their own. A row, once there, never goes: a destroyed
-// key leaves a tombstone, so that its scope can't be made again.
-type Store interface {
-	// Key reads a scope's row. found is false where there never was one; wrapped is nil where the
-	// key was destroyed.
-	Key(ctx context.Context, ws steward.WorkspaceID, scope steward.Scope) (wrapped []byte, found bool, err error)
-	// AddKey adds a row, durably, unless the scope has one already, tombstones included. Either is
-	// a success: the caller reads which key it is.
-	AddKey(ctx context.Context, ws steward.WorkspaceID, scope steward.Scope, wrapped []byte) error
-	// Destroy leaves nothing but tombstones for the scopes, also for those that never had a row. When
-	// it returns nil, no file of the store holds the wrapped bytes any more. It can be repeated.
-	Destroy(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope) error
-}
-
-// cached is how many unwrapped scope keys stay in memory: about 10 MB.
-const cached = 1 << 16
-
 // Config is what a Keyring is made of.
 type Config struct {
 	Store  Store
 	Keeper Keeper
-	Rand   io.Reader // cryptographic randomness
+	Rand   io.Reader // cryptographic randomness, safe for concurrent use
+
+	// Copies are kept the same as the store: a key is used once all of them have it, and a root key
+	// is destroyed once all of them have what replaced it. Losing the store and all copies loses
+	// everything that was ever sealed.
+	Copies []DeclaredCopy
 }
 
-// Keyring is the one steward.Sealer. It is safe for concurrent use.
+// Keyring is the one steward.Sealer. It is safe for concurrent use, also of one store and keeper by
+// several processes.
 type Keyring struct {
-	store Store
-	rand  io.Reader
-	wrap  cipher.AEAD
+	store  Store
+	keeper Keeper
+	rand   io.Reader
+	copies []DeclaredCopy
 
-	mu    sync.Mutex
-	keys  map[slot][32]byte
-	shred uint64 // counts shreds, so that a reader that began before one doesn't put its key back
-}
+	checks checks // that what is in memory is of the generation in force
+	memory memory // keys that were opened
 
-type slot struct {
-	workspace steward.WorkspaceID
-	scope     steward.Scope
+	makes   makes       // scopes that wait for their keys
+	writing sync.Mutex  // one change at a time
+	behind  bool        // under writing: a copy may not be as the store is
+	unended atomic.Bool // a root key that was replaced may still exist
 }
 
 var _ steward.Sealer = (*Keyring)(nil)
 
-// Open reads the root key and makes the keyring. The store may be open for reading only: then what
-// exists can be opened, and sealing under a new scope is refused by the store.
+// attempts is how often an operation begins again because another process changed the keyring meanwhile.
+const attempts = 20
+
+// Open reads the root key, makes sure that it is this keyring's, and ends what a crash may have
+// interrupted. The store may be open for reading only: then what exists can be opened, and sealing under
+// a new scope is refused.
 func Open(ctx context.Context, c Config) (*Keyring, error) {
-	root, err := c.Keeper.Root(ctx)
-	if err != nil {
+	k := &Keyring{store: c.Store, keeper: c.Keeper, rand: c.Rand, copies: c.Copies, behind: len(c.Copies) > 0}
+	if err := k.load(ctx); err != nil {
 		return nil, err
 	}
-	wrap, err := wrapping(root)
-	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
+	k.writing.Lock()
+	defer k.writing.Unlock()
+	if _, err := k.begin(ctx); err != nil && !errors.Is(err, ErrReadOnly) {
+		return nil, err
 	}
-	return &Keyring{store: c.Store, rand: c.Rand, wrap: wrap, keys: map[slot][32]byte{}}, nil
+	return k, nil
 }
 
 // LogValue keeps keys out of the log.
@@ -119,31 +109,10 @@ func (k *Keyring) Derive(ctx context.Context, ws steward.WorkspaceID, scope stew
 	return derive(ikm, ws, scope, purpose)
 }
 
-// Shred destroys the scopes' keys for ever: what was sealed under any of them is Gone, and the scopes
-// can't be used again. When it returns nil, nothing on disk holds the keys; after an error it is to be
-// repeated, since some may already be gone.
-func (k *Keyring) Shred(ctx context.Context, ws steward.WorkspaceID, scopes ...steward.Scope) error {
-	if err := check(ws, scopes); err != nil {
-		return err
-	}
-	err := k.store.Destroy(ctx, ws, scopes)
-
-	// The cache goes also after an error: the rows may be gone nevertheless, and forgetting too much
-	// in memory costs one read. It goes after the store, so that whoever reads a key before then and
-	// comes later to put it into the cache finds that the count has moved.
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.shred++
-	for _, scope := range scopes {
-		delete(k.keys, slot{ws, scope})
-	}
-	return err
-}
-
 // Alive tells whether a scope has a key: false where it was destroyed and where it was never made.
 func (k *Keyring) Alive(ctx context.Context, ws steward.WorkspaceID, scope steward.Scope) (bool, error) {
-	wrapped, found, err := k.store.Key(ctx, ws, scope)
-	return found && wrapped != nil, err
+	w, found, err := k.store.Find(ctx, ws, []steward.Scope{scope})
+	return err == nil && w.Standing == Made && found[0].Standing == Made, err
 }
 
 // scopeKeys is the scopes' keys, one behind the other in the order given.
@@ -151,70 +120,93 @@ func (k *Keyring) scopeKeys(ctx context.Context, ws steward.WorkspaceID, scopes 
 	if err := check(ws, scopes); err != nil {
 		return nil, err
 	}
-	var ikm []byte
-	for _, scope := range scopes {
-		key, err := k.key(ctx, ws, scope, create)
+	for range attempts {
+		generation, err := k.current(ctx)
 		if err != nil {
 			return nil, err
 		}
-		ikm = append(ikm, key[:]...)
-	}
-	return ikm, nil
-}
-
-func (k *Keyring) key(ctx context.Context, ws steward.WorkspaceID, scope steward.Scope, create bool) ([32]byte, error) {
-	at := slot{ws, scope}
-	k.mu.Lock()
-	key, ok := k.keys[at]
-	shreds := k.shred
-	k.mu.Unlock()
-	if ok {
-		return key, nil
-	}
-
-	wrapped, found, err := k.store.Key(ctx, ws, scope)
-	if err == nil && !found && create {
-		if wrapped, err = k.fresh(at); err == nil {
-			if err = k.store.AddKey(ctx, ws, scope, wrapped); err == nil {
-				// Somebody else may have been first; theirs is the key then.
-				wrapped, found, err = k.store.Key(ctx, ws, scope)
+		keys, missing := k.memory.scopeKeys(generation, ws, scopes)
+		if len(missing) > 0 {
+			unmade, err := k.read(ctx, generation, ws, missing, keys)
+			switch {
+			case errors.Is(err, errAgain):
+				continue
+			case err != nil:
+				return nil, err
+			case len(unmade) > 0 && !create:
+				return nil, steward.Errorf(steward.Internal, "a stored value names a key that was never made; run `steward verify`")
+			case len(unmade) > 0:
+				if err := k.Make(ctx, ws, unmade...); err != nil {
+					return nil, err
+				}
+				continue
 			}
 		}
-	}
-	switch {
-	case err != nil:
-		return [32]byte{}, err
-	case !found:
-		return [32]byte{}, steward.Errorf(steward.Internal, "a stored value names a key that was never made; run `steward verify`")
-	case wrapped == nil:
-		return [32]byte{}, steward.Errorf(steward.Gone, "this was forgotten: its key no longer exists")
-	}
-	if key, err = unwrap(k.wrap, at, wrapped); err != nil {
-		return [32]byte{}, steward.Errorf(steward.Internal, "the root key doesn't fit this keyring; put back the key file that was made with it").Because(err)
-	}
-
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.shred != shreds {
-		return key, nil // read before a shred that may have been this scope's
-	}
-	if len(k.keys) >= cached {
-		for other := range k.keys { // any will do; what is missed is read again
-			delete(k.keys, other)
-			break
+		ikm := make([]byte, 0, keySize*len(scopes))
+		for _, scope := range scopes {
+			key := keys[scope]
+			ikm = append(ikm, key[:]...)
 		}
+		return ikm, nil
 	}
-	k.keys[at] = key
-	return key, nil
+	return nil, busy()
 }
 
-// fresh makes a new scope key and wraps it.
-func (k *Keyring) fresh(at slot) ([]byte, error) {
-	var random [32 + nonceSize]byte
-	if _, err := io.ReadFull(k.rand, random[:]); err != nil {
-		return nil, fmt.Errorf("keyring: randomness: %w", err)
+func busy() error {
+	return steward.Errorf(steward.Unavailable, "the keyring is being changed by others all the time; try again")
+}
+
+func gone() error {
+	return steward.Errorf(steward.Gone, "this was forgotten: its key no longer exists")
+}
+
+// read adds the keys of scopes to keys and to memory, and names those that have none yet.
+func (k *Keyring) read(ctx context.Context, generation uint64, ws steward.WorkspaceID, scopes []steward.Scope, keys map[steward.Scope][32]byte) (unmade []steward.Scope, err error) {
+	w, found, err := k.store.Find(ctx, ws, scopes)
+	if err != nil {
+		return nil, err
 	}
-	return wrapKey(k.wrap, at, random[:32], random[32:]), nil
+	var leaves []Path
+	for i, s := range found {
+		switch {
+		case w.Standing == Destroyed || s.Standing == Destroyed:
+			return nil, gone()
+		case s.Standing == Unmade:
+			unmade = append(unmade, scopes[i])
+		default:
+			leaf, _ := address(w, s.Number)
+			leaves = append(leaves, leaf)
+		}
+	}
+	if len(unmade) > 0 || len(found) == 0 {
+		return unmade, nil
+	}
+	pages, err := k.pages(ctx, generation, leaves, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range found {
+		key, err := entryOf(pages, w, s)
+		if err != nil {
+			return nil, k.mismatch(ctx, generation, err)
+		}
+		keys[s.Name] = key
+		k.memory.keep(generation, slot{ws, s.Name}, key)
+	}
+	return nil, nil
+}
+
+// entryOf finds a scope's key in an open page, and makes sure that it is that scope's.
+func entryOf(pages map[Path]*page, w Workspace, s Scope) ([32]byte, error) {
+	leaf, place := address(w, s.Number)
+	if pages[leaf] == nil {
+		return [32]byte{}, errors.New("keyring: a node is missing")
+	}
+	key, name, taken := pages[leaf].get(place)
+	if !taken || string(name) != string(nameOf(s.Workspace, s.Name)) {
+		return [32]byte{}, errors.New("keyring: the directory sends a scope to another's place")
+	}
+	return key, nil
 }
 
 // check refuses what could be mistaken for something else once it is written as a list.

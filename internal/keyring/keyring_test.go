@@ -5,11 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -29,31 +30,41 @@ type ring struct {
 	keeper keyring.FileKeeper
 }
 
-func open(t testing.TB) ring {
+func open(t testing.TB) ring { return openWith(t, rand.Reader) }
+
+func openWith(t testing.TB, random io.Reader) ring {
 	t.Helper()
 	r := ring{dir: t.TempDir()}
 	r.keeper = keyring.FileKeeper{Dir: filepath.Join(r.dir, "root")}
-	if err := r.keeper.Create(rand.Reader); err != nil {
-		t.Fatal(err)
-	}
-	db, err := store.OpenKeyring(context.Background(), r.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	r.store = store.Keyring{DB: db}
-	r.Keyring = over(t, r.store, r.keeper)
+	must(t, r.keeper.Create(random))
+	r.store = openStore(t, r.dir)
+	k, err := keyring.Open(context.Background(), keyring.Config{Store: r.store, Keeper: r.keeper, Rand: random})
+	must(t, err)
+	r.Keyring = k
 	return r
 }
 
-// over is another process's keyring: nothing of it is in memory yet.
-func over(t testing.TB, s keyring.Store, keeper keyring.Keeper) *keyring.Keyring {
+func openStore(t testing.TB, dir string) store.Keyring {
 	t.Helper()
-	k, err := keyring.Open(context.Background(), keyring.Config{Store: s, Keeper: keeper, Rand: rand.Reader})
+	db, err := store.OpenKeyring(context.Background(), dir)
+	must(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	return store.Keyring{DB: db}
+}
+
+// over is another process's keyring: nothing of it is in memory yet.
+func over(t testing.TB, s keyring.Store, keeper keyring.Keeper, copies ...keyring.DeclaredCopy) *keyring.Keyring {
+	t.Helper()
+	k, err := keyring.Open(context.Background(), keyring.Config{Store: s, Keeper: keeper, Rand: rand.Reader, Copies: copies})
+	must(t, err)
+	return k
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return k
 }
 
 func seal(t testing.TB, k steward.Sealer, at steward.Place, plain string, scopes ...steward.Scope) steward.Sealed {
@@ -224,47 +235,6 @@ func TestScopesThatCouldBeMistakenAreRefused(t *testing.T) {
 	}
 }
 
-// TestNothingStaysOfAShreddedKey looks for the wrapped key in every file, and for keys in clear at all.
-func TestNothingStaysOfAShreddedKey(t *testing.T) {
-	ctx := context.Background()
-	r := open(t)
-	var boxes []steward.Sealed
-	for i := range 50 {
-		boxes = append(boxes, seal(t, r, at, "x", steward.Scope(fmt.Sprintf("person/%02d", i))))
-	}
-	onDisk := func(want []byte) bool {
-		files, err := filepath.Glob(filepath.Join(r.dir, "*.db*"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%v, %v", files, err)
-		}
-		for _, file := range files {
-			b, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if bytes.Contains(b, want) {
-				return true
-			}
-		}
-		return false
-	}
-	wrapped, _, err := r.store.Key(ctx, "ws_1", "person/07")
-	if err != nil || !onDisk(wrapped) {
-		t.Fatalf("the wrapped key isn't found before the shred, so its absence proves nothing: %v", err)
-	}
-	if err := r.Shred(ctx, "ws_1", "person/07"); err != nil {
-		t.Fatal(err)
-	}
-	if onDisk(wrapped) || onDisk(wrapped[12:28]) {
-		t.Error("the wrapped key is still on disk")
-	}
-	_, err = r.Open(ctx, at, boxes[7])
-	wantKind(t, "shredded", err, steward.Gone)
-	if _, err := r.Open(ctx, at, boxes[8]); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestOpenForReadingOnly(t *testing.T) {
 	ctx := context.Background()
 	r := open(t)
@@ -290,26 +260,27 @@ func TestOpenForReadingOnly(t *testing.T) {
 	wantKind(t, "shredding", reading.Shred(ctx, "ws_1", "run/2026-11-23"), steward.Unavailable)
 }
 
-// slowStore lets a reader pause between reading a key and putting it into the cache.
+// slowStore lets a reader pause between reading a key and putting it into memory.
 type slowStore struct {
 	keyring.Store
 	read, proceed chan struct{}
+	paused        *atomic.Bool
 }
 
-func (s slowStore) Key(ctx context.Context, ws steward.WorkspaceID, scope steward.Scope) ([]byte, bool, error) {
-	wrapped, found, err := s.Store.Key(ctx, ws, scope)
-	if wrapped != nil {
+func (s slowStore) Nodes(ctx context.Context, paths []keyring.Path) ([]keyring.Node, error) {
+	nodes, err := s.Store.Nodes(ctx, paths)
+	if len(nodes) > 1 && s.paused.CompareAndSwap(false, true) {
 		s.read <- struct{}{}
 		<-s.proceed
 	}
-	return wrapped, found, err
+	return nodes, err
 }
 
 func TestAReaderDoesNotPutAShreddedKeyBack(t *testing.T) {
 	ctx := context.Background()
 	r := open(t)
 	box := seal(t, r, at, "plain", "person/a")
-	s := slowStore{r.store, make(chan struct{}), make(chan struct{})}
+	s := slowStore{r.store, make(chan struct{}), make(chan struct{}), &atomic.Bool{}}
 	k := over(t, s, r.keeper)
 	opened := make(chan error)
 	go func() { _, err := k.Open(ctx, at, box); opened <- err }()
@@ -371,92 +342,6 @@ func TestShredsAndReadersAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-func TestKeyFile(t *testing.T) {
-	ctx := context.Background()
-	dir := filepath.Join(t.TempDir(), "keys")
-	k := keyring.FileKeeper{Dir: dir}
-	path := filepath.Join(dir, keyring.KeyFile)
-	_, err := k.Root(ctx)
-	wantKind(t, "no key", err, steward.NotFound)
-
-	if err := k.Create(rand.Reader); err != nil {
-		t.Fatal(err)
-	}
-	root, err := k.Root(ctx)
-	if err != nil || root == [32]byte{} {
-		t.Fatalf("root %x, %v", root, err)
-	}
-	for path, want := range map[string]os.FileMode{dir: 0o700, path: 0o600} {
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s has mode %v, %v", path, info.Mode(), err)
-		}
-	}
-	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
-		t.Errorf("beside the key lies something: %v, %v", files, err)
-	}
-	wantKind(t, "a second creation", k.Create(rand.Reader), steward.Conflict)
-	if again, err := k.Root(ctx); err != nil || again != root {
-		t.Errorf("the root changed, or %v", err)
-	}
-
-	for _, c := range []struct {
-		path, hint  string
-		loose, good os.FileMode
-	}{{path, "chmod 600 " + path, 0o640, 0o600}, {path, "chmod 600 " + path, 0o604, 0o600}, {dir, "chmod 700 " + dir, 0o750, 0o700}, {dir, "chmod 700 " + dir, 0o701, 0o700}} {
-		if err := os.Chmod(c.path, c.loose); err != nil {
-			t.Fatal(err)
-		}
-		_, err := k.Root(ctx)
-		wantKind(t, c.path, err, steward.Unavailable)
-		if !strings.Contains(steward.Message(err), c.hint) {
-			t.Errorf("%q doesn't say %q", steward.Message(err), c.hint)
-		}
-		if err := os.Chmod(c.path, c.good); err != nil {
-			t.Fatal(err)
-		}
-	}
-
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, broken := range []string{"", "abc", string(text[:63]), string(text[:62]) + "zz\n", string(text) + "00"} {
-		if err := os.WriteFile(path, []byte(broken), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, err := k.Root(ctx)
-		wantKind(t, fmt.Sprintf("%q", broken), err, steward.Unavailable)
-		if strings.Contains(err.Error(), string(text[:20])) {
-			t.Error("the error shows the key")
-		}
-	}
-}
-
-func TestAnotherRootOpensNothing(t *testing.T) {
-	ctx := context.Background()
-	r := open(t)
-	box := seal(t, r, at, "plain", "person/a")
-	elsewhere := keyring.FileKeeper{Dir: filepath.Join(t.TempDir(), "root")}
-	if err := elsewhere.Create(rand.Reader); err != nil {
-		t.Fatal(err)
-	}
-	_, err := over(t, r.store, elsewhere).Open(ctx, at, box)
-	wantKind(t, "another root", err, steward.Internal)
-	if !strings.Contains(steward.Message(err), "root key doesn't fit") {
-		t.Errorf("message %q", steward.Message(err))
-	}
-	// A wrapped key moved to another scope's row doesn't unwrap.
-	wrapped, _, err := r.store.Key(ctx, "ws_1", "person/a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.store.AddKey(ctx, "ws_1", "person/b", wrapped); err != nil {
-		t.Fatal(err)
-	}
-	_, err = r.Seal(ctx, at, []steward.Scope{"person/b"}, nil)
-	wantKind(t, "a moved key", err, steward.Internal)
-}
-
 func TestKeysAreNotLogged(t *testing.T) {
 	r := open(t)
 	seal(t, r, at, "plain", "person/a")
@@ -467,29 +352,10 @@ func TestKeysAreNotLogged(t *testing.T) {
 	}
 }
 
-// oneKey is a store with one row, and a keeper, that are the same in every process: fuzzing runs in several.
-type oneKey struct{ wrapped []byte }
-
-func (o *oneKey) Key(context.Context, steward.WorkspaceID, steward.Scope) ([]byte, bool, error) {
-	return o.wrapped, o.wrapped != nil, nil
-}
-
-func (o *oneKey) AddKey(_ context.Context, _ steward.WorkspaceID, _ steward.Scope, wrapped []byte) error {
-	o.wrapped = wrapped
-	return nil
-}
-
-func (o *oneKey) Destroy(context.Context, steward.WorkspaceID, []steward.Scope) error { return nil }
-
-func (o *oneKey) Root(context.Context) ([32]byte, error) { return [32]byte{1}, nil }
-
 func FuzzOpen(f *testing.F) {
 	ctx := context.Background()
-	o := &oneKey{}
-	k, err := keyring.Open(ctx, keyring.Config{Store: o, Keeper: o, Rand: bytes.NewReader(make([]byte, 1<<10))})
-	if err != nil {
-		f.Fatal(err)
-	}
+	// Fuzzing runs in several processes, whose keys must be the same.
+	k := openWith(f, bytes.NewReader(make([]byte, 1<<12)))
 	box := seal(f, k, at, "plain", "person/a")
 	f.Add(box.Box)
 	f.Add([]byte{1})
@@ -500,14 +366,4 @@ func FuzzOpen(f *testing.F) {
 			t.Fatalf("%x opens to %q, %v", b, got, err)
 		}
 	})
-}
-
-func BenchmarkSeal(b *testing.B) {
-	r := open(b)
-	plain := make([]byte, 400)
-	for b.Loop() {
-		if _, err := r.Seal(context.Background(), at, []steward.Scope{"ledger/2026-11", "person/a"}, plain); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

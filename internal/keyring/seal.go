@@ -96,33 +96,6 @@ func commitment(key []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// wrapping is the cipher that wraps scope keys: AES-256-GCM under a key derived from the root.
-func wrapping(root [32]byte) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, root[:], nil, "steward wrap v1", 32)
-	if err != nil {
-		return nil, err
-	}
-	return gcm(key)
-}
-
-// wrapKey writes nonce ‖ ciphertext. One key wraps them all, so here the nonce is random.
-func wrapKey(wrap cipher.AEAD, at slot, key, nonce []byte) []byte {
-	return wrap.Seal(append([]byte(nil), nonce...), nonce, key, at.bytes())
-}
-
-func unwrap(wrap cipher.AEAD, at slot, wrapped []byte) (key [32]byte, err error) {
-	if len(wrapped) != nonceSize+len(key)+wrap.Overhead() {
-		return key, errors.New("keyring: a wrapped key has the wrong length")
-	}
-	_, err = wrap.Open(key[:0], wrapped[:nonceSize], wrapped[nonceSize:], at.bytes())
-	return key, err
-}
-
-// bytes binds a wrapped key to where it belongs.
-func (s slot) bytes() []byte {
-	return []byte(fields("steward scope v1", string(s.workspace), string(s.scope)))
-}
-
 // fields writes a label and then each field behind its length (4 bytes, big-endian), so that no two
 // lists of fields give the same bytes.
 func fields(label string, list ...string) string {

@@ -1,46 +1,221 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/keyring"
 )
 
-// Keyring keeps wrapped scope keys, in the keyring database.
+// Keyring keeps the directory and the sealed nodes of the key tree, in the keyring database.
 type Keyring struct{ *DB }
 
-var _ keyring.Store = Keyring{}
+var (
+	_ keyring.Store = Keyring{}
+	_ keyring.Copy  = Keyring{}
+)
 
-// Key is keyring.Store's.
-func (k Keyring) Key(ctx context.Context, ws steward.WorkspaceID, scope steward.Scope) (wrapped []byte, found bool, err error) {
-	found, err = k.one(ctx, []any{&wrapped}, `SELECT wrapped FROM scope_keys WHERE workspace = $1 AND scope = $2`, ws, scope)
-	return wrapped, found, err
+const selectState = `SELECT version, mark, generation, workspaces FROM keyring_state WHERE one = 1`
+
+// State is keyring.Store's.
+func (k Keyring) State(ctx context.Context) (keyring.State, error) {
+	return scanState(k.read.QueryRowContext(ctx, selectState))
 }
 
-// AddKey is keyring.Store's.
-func (k Keyring) AddKey(ctx context.Context, ws steward.WorkspaceID, scope steward.Scope, wrapped []byte) error {
-	_, err := k.exec(ctx, `INSERT INTO scope_keys (workspace, scope, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, ws, scope, wrapped)
-	return err
+func scanState(row *sql.Row) (st keyring.State, err error) {
+	var mark []byte
+	err = row.Scan(&st.Version, &mark, &st.Generation, &st.Workspaces)
+	if errors.Is(err, sql.ErrNoRows) {
+		return keyring.State{}, nil
+	}
+	copy(st.Mark[:], mark)
+	return st, failure(err)
 }
 
-// Destroy is keyring.Store's. secure_delete has SQLite write zeros over what a row no longer holds; the
-// write-ahead log, which still has the page as it was, is then emptied into the database and cut to
-// nothing.
-func (k Keyring) Destroy(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope) error {
-	err := k.update(ctx, func(tx *sql.Tx) error {
+// Find is keyring.Store's.
+func (k Keyring) Find(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope) (w keyring.Workspace, found []keyring.Scope, err error) {
+	err = k.snapshot(ctx, func(tx *sql.Tx) error {
+		var number *uint32
+		w.ID = ws
+		err := tx.QueryRowContext(ctx, `SELECT number, next FROM keyring_workspaces WHERE workspace = $1`, ws).Scan(&number, &w.Next)
+		if w.Standing, w.Number, err = standing(number, err); err != nil || len(scopes) == 0 {
+			return err
+		}
+		query, err := tx.PrepareContext(ctx, `SELECT number FROM keyring_scopes WHERE workspace = $1 AND scope = $2`)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = query.Close() }()
 		for _, scope := range scopes {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO scope_keys (workspace, scope, wrapped) VALUES ($1, $2, NULL)
-				ON CONFLICT (workspace, scope) DO UPDATE SET wrapped = NULL`, ws, scope); err != nil {
+			var number *uint32
+			err := query.QueryRowContext(ctx, ws, scope).Scan(&number)
+			s := keyring.Scope{Workspace: ws, Name: scope}
+			if s.Standing, s.Number, err = standing(number, err); err != nil {
 				return err
 			}
+			found = append(found, s)
 		}
 		return nil
 	})
+	return w, found, err
+}
+
+// standing is what a row of the directory, or its absence, says.
+func standing(number *uint32, err error) (keyring.Standing, uint32, error) {
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return keyring.Unmade, 0, nil
+	case err != nil:
+		return keyring.Unmade, 0, err
+	case number == nil:
+		return keyring.Destroyed, 0, nil
+	}
+	return keyring.Made, *number, nil
+}
+
+// Nodes is keyring.Store's.
+func (k Keyring) Nodes(ctx context.Context, paths []keyring.Path) (nodes []keyring.Node, err error) {
+	err = k.snapshot(ctx, func(tx *sql.Tx) error {
+		query, err := tx.PrepareContext(ctx, `SELECT generation, sealed FROM keyring_nodes WHERE path = $1`)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = query.Close() }()
+		for _, path := range paths {
+			n := keyring.Node{Path: path}
+			err := query.QueryRowContext(ctx, []byte(path)).Scan(&n.Generation, &n.Sealed)
+			if errors.Is(err, sql.ErrNoRows) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			nodes = append(nodes, n)
+		}
+		return nil
+	})
+	return nodes, err
+}
+
+// snapshot reads one state of the database.
+func (k Keyring) snapshot(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := k.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return failure(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	return failure(f(tx))
+}
+
+// Apply is keyring.Store's. secure_delete has SQLite write zeros over what a row no longer holds.
+func (k Keyring) Apply(ctx context.Context, c keyring.Change) error {
+	if err := k.writable(); err != nil {
+		return err
+	}
+	err := k.update(ctx, func(tx *sql.Tx) error {
+		st, err := scanState(tx.QueryRowContext(ctx, selectState))
+		if err != nil {
+			return err
+		}
+		if st != c.Was {
+			return keyring.ErrMoved
+		}
+		if c.Now == c.Was {
+			return nil
+		}
+		return put(ctx, tx, c)
+	})
+	if err == nil && c.Erase {
+		err = k.erase(ctx)
+	}
+	return err
+}
+
+func (k Keyring) writable() error {
+	if k.write == nil {
+		return steward.Errorf(steward.Unavailable, "this keyring is open for reading only").Because(keyring.ErrReadOnly)
+	}
+	return nil
+}
+
+// put writes a change's rows.
+func put(ctx context.Context, tx *sql.Tx, c keyring.Change) error {
+	for _, path := range c.Drop {
+		// No path is longer than seven bytes, so what begins with this one lies up to it with 0xff to that length.
+		last := append([]byte(path), bytes.Repeat([]byte{0xff}, 7-len(path))...)
+		if _, err := tx.ExecContext(ctx, `DELETE FROM keyring_nodes WHERE path >= $1 AND path <= $2`, []byte(path), last); err != nil {
+			return err
+		}
+	}
+	err := each(ctx, tx, `INSERT INTO keyring_nodes (path, generation, sealed) VALUES ($1, $2, $3)
+		ON CONFLICT (path) DO UPDATE SET generation = excluded.generation, sealed = excluded.sealed`,
+		c.Nodes, func(n keyring.Node) []any { return []any{[]byte(n.Path), int64(n.Generation), n.Sealed} })
 	if err != nil {
 		return err
 	}
+	err = each(ctx, tx, `INSERT INTO keyring_workspaces (workspace, number, next) VALUES ($1, $2, $3)
+		ON CONFLICT (workspace) DO UPDATE SET number = excluded.number, next = excluded.next WHERE keyring_workspaces.number IS NOT NULL`,
+		c.Workspaces, func(w keyring.Workspace) []any { return []any{w.ID, number(w.Standing, w.Number), int64(w.Next)} })
+	if err != nil {
+		return err
+	}
+	for _, w := range c.Workspaces {
+		if w.Standing == keyring.Destroyed {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM keyring_scopes WHERE workspace = $1`, w.ID); err != nil {
+				return err
+			}
+		}
+	}
+	err = each(ctx, tx, `INSERT INTO keyring_scopes (workspace, scope, number) VALUES ($1, $2, $3)
+		ON CONFLICT (workspace, scope) DO UPDATE SET number = NULL WHERE excluded.number IS NULL`,
+		c.Scopes, func(s keyring.Scope) []any { return []any{s.Workspace, s.Name, number(s.Standing, s.Number)} })
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO keyring_state (one, version, mark, generation, workspaces) VALUES (1, $1, $2, $3, $4)
+		ON CONFLICT (one) DO UPDATE SET version = excluded.version, mark = excluded.mark, generation = excluded.generation, workspaces = excluded.workspaces`,
+		int64(c.Now.Version), c.Now.Mark[:], int64(c.Now.Generation), c.Now.Workspaces)
+	return err
+}
+
+// number is NULL for what was destroyed.
+func number(s keyring.Standing, n uint32) any {
+	if s == keyring.Destroyed {
+		return nil
+	}
+	return n
+}
+
+// each runs a statement for every row. One that changes nothing would revive what was destroyed, or give
+// a scope another key.
+func each[T any](ctx context.Context, tx *sql.Tx, query string, rows []T, args func(T) []any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	insert, err := tx.PrepareContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = insert.Close() }()
+	for _, row := range rows {
+		n, err := changes(insert.ExecContext(ctx, args(row)...))
+		if err != nil {
+			return err
+		}
+		if n != 1 {
+			return fmt.Errorf("store: the keyring's directory has a row for this already")
+		}
+	}
+	return nil
+}
+
+// erase empties the write-ahead log, which still has pages as they were, into the database and cuts it
+// to nothing.
+func (k Keyring) erase(ctx context.Context) error {
 	var busy, pages, moved int
 	if err := k.write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved); err != nil {
 		return failure(err)
@@ -49,4 +224,97 @@ func (k Keyring) Destroy(ctx context.Context, ws steward.WorkspaceID, scopes []s
 		return steward.Errorf(steward.Unavailable, "the key is destroyed, but another process is reading the keyring and keeps its last bytes on disk; stop that and try again")
 	}
 	return nil
+}
+
+// exported is how many rows Export hands over at once; a node has up to 13 kB.
+const exported = 256
+
+// Export is keyring.Store's.
+func (k Keyring) Export(ctx context.Context, piece func(keyring.Change) error) error {
+	return k.snapshot(ctx, func(tx *sql.Tx) error {
+		st, err := scanState(tx.QueryRowContext(ctx, selectState))
+		if err != nil {
+			return err
+		}
+		c := keyring.Change{Now: st}
+		rows := 0
+		next := func() error {
+			if rows++; rows%exported != 0 {
+				return nil
+			}
+			err := piece(c)
+			c = keyring.Change{Now: st}
+			return err
+		}
+		err = scanEach(ctx, tx, `SELECT workspace, number, next FROM keyring_workspaces`, func(scan func(...any) error) error {
+			w, n := keyring.Workspace{}, (*uint32)(nil)
+			err := scan(&w.ID, &n, &w.Next)
+			if w.Standing, w.Number, err = standing(n, err); err != nil {
+				return err
+			}
+			c.Workspaces = append(c.Workspaces, w)
+			return next()
+		})
+		if err != nil {
+			return err
+		}
+		err = scanEach(ctx, tx, `SELECT workspace, scope, number FROM keyring_scopes`, func(scan func(...any) error) error {
+			s, n := keyring.Scope{}, (*uint32)(nil)
+			err := scan(&s.Workspace, &s.Name, &n)
+			if s.Standing, s.Number, err = standing(n, err); err != nil {
+				return err
+			}
+			c.Scopes = append(c.Scopes, s)
+			return next()
+		})
+		if err != nil {
+			return err
+		}
+		err = scanEach(ctx, tx, `SELECT path, generation, sealed FROM keyring_nodes`, func(scan func(...any) error) error {
+			n, path := keyring.Node{}, []byte(nil)
+			if err := scan(&path, &n.Generation, &n.Sealed); err != nil {
+				return err
+			}
+			n.Path = keyring.Path(path)
+			c.Nodes = append(c.Nodes, n)
+			return next()
+		})
+		if err != nil {
+			return err
+		}
+		return piece(c)
+	})
+}
+
+func scanEach(ctx context.Context, tx *sql.Tx, query string, f func(scan func(...any) error) error) error {
+	rows, err := tx.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := f(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Import is keyring.Copy's.
+func (k Keyring) Import(ctx context.Context, from func(ctx context.Context, piece func(keyring.Change) error) error) error {
+	if err := k.writable(); err != nil {
+		return err
+	}
+	err := k.update(ctx, func(tx *sql.Tx) error {
+		for _, table := range []string{"keyring_state", "keyring_workspaces", "keyring_scopes", "keyring_nodes"} {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table); err != nil {
+				return err
+			}
+		}
+		return from(ctx, func(c keyring.Change) error { return put(ctx, tx, c) })
+	})
+	if err == nil {
+		err = k.erase(ctx)
+	}
+	return err
 }

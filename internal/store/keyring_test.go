@@ -2,11 +2,13 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/storetest"
 )
@@ -14,12 +16,15 @@ import (
 func TestKeyring(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
-	db, err := store.OpenKeyring(ctx, dir)
-	if err != nil {
-		t.Fatal(err)
+	open := func(dir string) store.Keyring {
+		db, err := store.OpenKeyring(ctx, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		return store.Keyring{DB: db}
 	}
-	t.Cleanup(func() { _ = db.Close() })
-	storetest.Keyring(t, store.Keyring{DB: db}, func() (all []byte) {
+	storetest.Keyring(t, open(dir), open(t.TempDir()), func() (all []byte) {
 		files, err := filepath.Glob(filepath.Join(dir, "*"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%v, %v", files, err)
@@ -40,10 +45,18 @@ func TestKeyring(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = ro.Close() })
 	reading := store.Keyring{DB: ro}
-	if err := reading.AddKey(ctx, "ws", "run/2026-11-23", []byte("x")); steward.KindOf(err) != steward.Unavailable {
-		t.Errorf("adding to a store open for reading: %v", err)
+	st, err := reading.State(ctx)
+	if err != nil || st.Version == 0 {
+		t.Errorf("reading: %+v, %v", st, err)
 	}
-	if err := reading.Destroy(ctx, "ws", []steward.Scope{"run/2026-11-23"}); steward.KindOf(err) != steward.Unavailable {
-		t.Errorf("destroying in a store open for reading: %v", err)
+	for name, err := range map[string]error{
+		"a change":            reading.Apply(ctx, keyring.Change{Was: st, Now: keyring.State{Version: st.Version + 1}}),
+		"nothing to write":    reading.Apply(ctx, keyring.Change{Was: st, Now: st}),
+		"importing":           reading.Import(ctx, reading.Export),
+		"a change from stale": reading.Apply(ctx, keyring.Change{}),
+	} {
+		if !errors.Is(err, keyring.ErrReadOnly) || steward.KindOf(err) != steward.Unavailable {
+			t.Errorf("%s in a store open for reading: %v", name, err)
+		}
 	}
 }

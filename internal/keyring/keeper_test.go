@@ -1,0 +1,136 @@
+package keyring_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/keyring"
+)
+
+func TestKeyFile(t *testing.T) {
+	ctx := context.Background()
+	dir := filepath.Join(t.TempDir(), "keys [1]")
+	k := keyring.FileKeeper{Dir: dir}
+	path := filepath.Join(dir, keyring.KeyFile)
+	_, err := k.Roots(ctx)
+	wantKind(t, "no key", err, steward.NotFound)
+
+	must(t, k.Create(rand.Reader))
+	roots, err := k.Roots(ctx)
+	if err != nil || len(roots) != 1 || roots[0].Generation != 1 || roots[0].Key == [32]byte{} {
+		t.Fatalf("roots %d, %v", len(roots), err)
+	}
+	for path, want := range map[string]os.FileMode{dir: 0o700, path: 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s has mode %v, %v", path, info.Mode(), err)
+		}
+	}
+	onlyKeyFile(t, dir)
+	wantKind(t, "a second creation", k.Create(rand.Reader), steward.Conflict)
+	if again, err := k.Roots(ctx); err != nil || !slices.Equal(again, roots) {
+		t.Errorf("the root changed, or %v", err)
+	}
+
+	for _, c := range []struct {
+		path, hint  string
+		loose, good os.FileMode
+	}{{path, "chmod 600 " + path, 0o644, 0o600}, {path, "chmod 600 " + path, 0o604, 0o600}, {dir, "chmod 700 " + dir, 0o750, 0o700}, {dir, "chmod 700 " + dir, 0o701, 0o700}} {
+		must(t, os.Chmod(c.path, c.loose))
+		_, err := k.Roots(ctx)
+		wantKind(t, c.path, err, steward.Unavailable)
+		if !strings.Contains(steward.Message(err), c.hint) {
+			t.Errorf("%q doesn't say %q", steward.Message(err), c.hint)
+		}
+		must(t, os.Chmod(c.path, c.good))
+	}
+
+	text, err := os.ReadFile(path)
+	must(t, err)
+	for _, broken := range []string{"", "abc", string(text[:63]), string(text[:62]) + "zz 1\n", string(text[:64]), string(text[:65]) + "0\n", string(text[:65]) + "-1", "00" + string(text)} {
+		must(t, os.WriteFile(path, []byte(broken), 0o600))
+		_, err := k.Roots(ctx)
+		wantKind(t, fmt.Sprintf("%q", broken), err, steward.Unavailable)
+		if err != nil && strings.Contains(err.Error(), string(text[:20])) {
+			t.Error("the error shows the key")
+		}
+	}
+}
+
+func onlyKeyFile(t testing.TB, dir string) {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	must(t, err)
+	if len(files) != 1 || files[0].Name() != keyring.KeyFile {
+		t.Errorf("beside the key lies something: %v", files)
+	}
+}
+
+func TestFileKeeperReplacesRoots(t *testing.T) {
+	ctx := context.Background()
+	dir := filepath.Join(t.TempDir(), "keys")
+	k := keyring.FileKeeper{Dir: dir}
+	must(t, k.Create(rand.Reader))
+	roots, err := k.Roots(ctx)
+	must(t, err)
+	first := roots[0]
+	second, rival, third := keyring.Root{Generation: 2, Key: [32]byte{2}}, keyring.Root{Generation: 2, Key: [32]byte{22}}, keyring.Root{Generation: 3, Key: [32]byte{3}}
+	want := func(when string, want ...keyring.Root) {
+		t.Helper()
+		got, err := k.Roots(ctx)
+		slices.SortFunc(got, func(a, b keyring.Root) int { return int(a.Key[0]) - int(b.Key[0]) })
+		slices.SortFunc(want, func(a, b keyring.Root) int { return int(a.Key[0]) - int(b.Key[0]) })
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s there are %d roots, want %d, or others; %v", when, len(got), len(want), err)
+		}
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "root.key.bak"), []byte("the operator's own"), 0o600))
+	for _, r := range []keyring.Root{second, rival, third} {
+		must(t, k.Add(ctx, r))
+	}
+	want("after adding", first, second, rival, third)
+	must(t, k.Settle(ctx, first))
+	want("after settling for the first", first, second, rival, third)
+	wantKind(t, "settling for a root that isn't there", k.Settle(ctx, keyring.Root{Generation: 2, Key: [32]byte{9}}), steward.Unavailable)
+	want("after that", first, second, rival, third)
+
+	old, err := os.Open(filepath.Join(dir, keyring.KeyFile))
+	must(t, err)
+	defer func() { _ = old.Close() }()
+	must(t, k.Settle(ctx, second))
+	want("after settling for the second", second, third)
+	bytes := make([]byte, 100)
+	n, _ := old.ReadAt(bytes, 0)
+	if n < 64 || strings.Trim(string(bytes[:n]), "\x00") != "" {
+		t.Errorf("the old key's file was removed but not overwritten: %q", bytes[:n])
+	}
+	must(t, k.Settle(ctx, second))
+	want("after settling again", second, third)
+	must(t, k.Settle(ctx, third))
+	must(t, k.Settle(ctx, second)) // by a process that is late
+	want("after settling for the third", third)
+
+	// What a crash can leave: an unfinished file, one that was overwritten but not removed, and no file
+	// under the usual name.
+	must(t, k.Add(ctx, keyring.Root{Generation: 4, Key: [32]byte{4}}))
+	aside, err := filepath.Glob(filepath.Join(dir, "root.key.4-*"))
+	if err != nil || len(aside) != 1 {
+		t.Fatal(aside, err)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "root.key.3-0123456789abcdef.tmp"), []byte("ab"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "root.key.3-0123456789abcdef"), make([]byte, 67), 0o600))
+	want("with leftovers", third, keyring.Root{Generation: 4, Key: [32]byte{4}})
+	must(t, os.Rename(filepath.Join(dir, keyring.KeyFile), filepath.Join(dir, "root.key.3-fedcba9876543210")))
+	want("between the renames", third, keyring.Root{Generation: 4, Key: [32]byte{4}})
+	wantKind(t, "creating between the renames", k.Create(rand.Reader), steward.Conflict)
+	must(t, k.Settle(ctx, keyring.Root{Generation: 4, Key: [32]byte{4}}))
+	want("after all", keyring.Root{Generation: 4, Key: [32]byte{4}})
+	must(t, os.Remove(filepath.Join(dir, "root.key.bak")))
+	onlyKeyFile(t, dir)
+}
