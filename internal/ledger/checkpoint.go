@@ -3,20 +3,13 @@ package ledger
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/transparency-dev/formats/log"
-	"github.com/transparency-dev/merkle/compact"
-	"github.com/transparency-dev/merkle/rfc6962"
-	"golang.org/x/mod/sumdb/note"
-
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/ledger/tree"
 )
 
 // signEvery is how long the signer waits after a change, so that busy workspaces get two checkpoints a
@@ -26,13 +19,7 @@ const signEvery = 500 * time.Millisecond
 var errAltered = errors.New("ledger: what is read back is not what was written")
 
 // Checkpoint commits to everything that a workspace's ledger held at its size.
-type Checkpoint struct {
-	Origin string `json:"origin"`
-	Size   uint64 `json:"size"`
-	Root   []byte `json:"root"` // RFC 6962, SHA-256
-	Note   string `json:"note"` // C2SP tlog-checkpoint, signed with Ed25519
-	Key    string `json:"key"`  // the note's verifier key
-}
+type Checkpoint = tree.Checkpoint
 
 // Checkpoint signs the tree over everything that is committed, or returns the last checkpoint where
 // nothing was added since. Before it signs, it reads back what the checkpoint adds and hashes it again: it
@@ -103,7 +90,7 @@ const signStep = 1 << 16
 
 // sign makes the workspace's next checkpoint, and what is to be saved of it: nil where nothing was added.
 func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsigned) (Checkpoint, *Signed, error) {
-	seed, err := l.sealer.Derive(ctx, ws, steward.WorkspaceScope, signingPurpose)
+	seed, err := l.sealer.Derive(ctx, ws, steward.WorkspaceScope, tree.SigningPurpose)
 	if err != nil {
 		return Checkpoint{}, nil, err
 	}
@@ -112,7 +99,7 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 		return Checkpoint{}, nil, err
 	}
 	var last Checkpoint
-	tree := &edge{}
+	at := &tree.Edge{}
 	if head.Signed > 0 {
 		stored, err := l.store.Checkpoints(ctx, ws, head.Signed, 1)
 		if err != nil {
@@ -121,16 +108,16 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 		if len(stored) == 0 || stored[0].Size != head.Signed {
 			return Checkpoint{}, nil, unsignable(ws, fmt.Errorf("ledger: checkpoint %d is missing", head.Signed))
 		}
-		if last, _, err = openCheckpoint(stored[0], ws, seed); err != nil {
+		if last, _, err = tree.Open(stored[0].Note, stored[0].Size, stored[0].Range, string(ws), seed); err != nil {
 			return Checkpoint{}, nil, unsignable(ws, err)
 		}
 		if head.Next == last.Size {
 			return last, nil, nil
 		}
-		if tree, err = readEdge(ctx, l.store, ws, last.Size); err != nil {
+		if at, err = readEdge(ctx, l.store, ws, last.Size); err != nil {
 			return Checkpoint{}, nil, err
 		}
-		if !bytes.Equal(bytes.Join(tree.hashes(), nil), stored[0].Range) {
+		if !bytes.Equal(bytes.Join(at.Hashes(), nil), stored[0].Range) {
 			return Checkpoint{}, nil, unsignable(ws, errors.New("ledger: the tiles are of another tree"))
 		}
 	}
@@ -142,18 +129,18 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 		written = &unsigned{from: size} // nothing to compare with: begun by a process that is gone
 	}
 	for {
-		step := min(size, tree.size+signStep)
-		if err := l.readBack(ctx, ws, tree, step, written); err != nil {
+		step := min(size, at.Size+signStep)
+		if err := l.readBack(ctx, ws, at, step, written); err != nil {
 			return Checkpoint{}, nil, err
 		}
-		cp, err := signTree(tree, l.origin+"/"+string(ws), seed)
+		cp, err := tree.Sign(at, l.origin+"/"+string(ws), seed)
 		if err != nil || step == 0 {
 			return cp, nil, err
 		}
 		s := Signed{
 			Workspace:  ws,
-			Checkpoint: StoredCheckpoint{Size: step, Note: []byte(cp.Note), Range: bytes.Join(tree.hashes(), nil)},
-			Tiles:      tree.changed(),
+			Checkpoint: StoredCheckpoint{Size: step, Note: []byte(cp.Note), Range: bytes.Join(at.Hashes(), nil)},
+			Tiles:      at.Changed(),
 		}
 		if step == size {
 			return cp, &s, nil
@@ -166,29 +153,44 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 
 // readBack reads the entries from the tree's end up to a size, holds them against what was written, and
 // adds them to the tree.
-func (l *Ledger) readBack(ctx context.Context, ws steward.WorkspaceID, tree *edge, size uint64, written *unsigned) error {
-	for page := range readPages(ctx, l.store, ws, tree.size, size, false) {
+func (l *Ledger) readBack(ctx context.Context, ws steward.WorkspaceID, at *tree.Edge, size uint64, written *unsigned) error {
+	for page := range readPages(ctx, l.store, ws, at.Size, size, false) {
 		if page.err != nil {
 			return page.err
 		}
 		for i := range page.entries {
 			e := &page.entries[i]
-			if e.seq != tree.size {
+			if e.seq != at.Size {
 				break
 			}
 			if e.seq >= written.from && e.seq < written.end() {
-				at := (e.seq - written.from) * hashSize
-				if !bytes.Equal(e.leaf[:], written.leaves[at:at+hashSize]) {
+				if !bytes.Equal(e.leaf[:], written.leaves[(e.seq-written.from)*tree.HashSize:][:tree.HashSize]) {
 					return unsignable(ws, fmt.Errorf("ledger: entry %d: %w", e.seq, errAltered))
 				}
 			}
-			tree.append(e.leaf[:])
+			at.Append(e.leaf[:])
 		}
 	}
-	if tree.size < size {
-		return unsignable(ws, fmt.Errorf("ledger: entry %d is missing", tree.size))
+	if at.Size < size {
+		return unsignable(ws, fmt.Errorf("ledger: entry %d is missing", at.Size))
 	}
 	return nil
+}
+
+// readEdge reads the right edge that the tree had at a size. Where it isn't stored, the error is of kind
+// Internal.
+func readEdge(ctx context.Context, store Reader, ws steward.WorkspaceID, size uint64) (*tree.Edge, error) {
+	edge, err := tree.ReadEdge(size, func(level int, n uint64) ([]byte, error) {
+		tiles, err := store.Tiles(ctx, ws, level, n, 1)
+		if err != nil || len(tiles) == 0 || tiles[0].N != n {
+			return nil, err
+		}
+		return tiles[0].Hashes, nil
+	})
+	if errors.Is(err, tree.ErrMissing) {
+		return nil, unsignable(ws, err)
+	}
+	return edge, err
 }
 
 func unsignable(ws steward.WorkspaceID, err error) error {
@@ -236,94 +238,4 @@ func (l *Ledger) signDue() {
 			}
 		}
 	}
-}
-
-// The signing key is Ed25519 (RFC 8032) with a seed derived from the workspace's own scope.
-const signingPurpose = "checkpoint-signing"
-
-// keys makes signer and verifier of a log by its name.
-func keys(name string, seed [32]byte) (note.Signer, note.Verifier, string, error) {
-	public := ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey)
-	vkey, err := note.NewEd25519VerifierKey(name, public)
-	if err != nil {
-		return nil, nil, "", fmt.Errorf("ledger: verifier key: %w", err)
-	}
-	verifier, err := note.NewVerifier(vkey)
-	if err != nil {
-		return nil, nil, "", fmt.Errorf("ledger: verifier key: %w", err)
-	}
-	// The signer's form, from the note package: algorithm 1 and the seed behind name and key hash.
-	skey := fmt.Sprintf("PRIVATE+KEY+%s+%08x+%s", name, verifier.KeyHash(), base64.StdEncoding.EncodeToString(append([]byte{1}, seed[:]...)))
-	signer, err := note.NewSigner(skey)
-	if err != nil {
-		return nil, nil, "", fmt.Errorf("ledger: signing key: %w", err)
-	}
-	return signer, verifier, vkey, nil
-}
-
-func rootOf(tree *compact.Range) ([]byte, error) {
-	if tree.End() == 0 {
-		return rfc6962.DefaultHasher.EmptyRoot(), nil
-	}
-	root, err := tree.GetRootHash(nil)
-	if err != nil {
-		return nil, fmt.Errorf("ledger: tree: %w", err)
-	}
-	return root, nil
-}
-
-func signTree(tree *edge, origin string, seed [32]byte) (Checkpoint, error) {
-	root, err := tree.root()
-	if err != nil {
-		return Checkpoint{}, err
-	}
-	signer, _, vkey, err := keys(origin, seed)
-	if err != nil {
-		return Checkpoint{}, err
-	}
-	text := log.Checkpoint{Origin: origin, Size: tree.size, Hash: root}.Marshal()
-	signed, err := note.Sign(&note.Note{Text: string(text)}, signer)
-	if err != nil {
-		return Checkpoint{}, fmt.Errorf("ledger: signature: %w", err)
-	}
-	return Checkpoint{Origin: origin, Size: tree.size, Root: root, Note: string(signed), Key: vkey}, nil
-}
-
-// openCheckpoint reads a stored checkpoint: it is signed with the workspace's key, speaks of the size it
-// is stored under, and its range has the root it signs.
-func openCheckpoint(stored StoredCheckpoint, ws steward.WorkspaceID, seed [32]byte) (Checkpoint, *compact.Range, error) {
-	origin, _, _ := strings.Cut(string(stored.Note), "\n")
-	if !strings.HasSuffix(origin, "/"+string(ws)) {
-		return Checkpoint{}, nil, errors.New("ledger: the checkpoint is another log's")
-	}
-	_, verifier, vkey, err := keys(origin, seed)
-	if err != nil {
-		return Checkpoint{}, nil, err
-	}
-	signed, _, _, err := log.ParseCheckpoint(stored.Note, origin, verifier)
-	if err != nil {
-		return Checkpoint{}, nil, fmt.Errorf("ledger: checkpoint: %w", err)
-	}
-	if signed.Size != stored.Size || signed.Size == 0 {
-		return Checkpoint{}, nil, errors.New("ledger: the checkpoint is of another size")
-	}
-	if len(stored.Range) != compact.RangeSize(0, signed.Size)*rfc6962.DefaultHasher.Size() {
-		return Checkpoint{}, nil, errors.New("ledger: the checkpoint's range has the wrong length")
-	}
-	var hashes [][]byte
-	for b := stored.Range; len(b) > 0; b = b[rfc6962.DefaultHasher.Size():] {
-		hashes = append(hashes, b[:rfc6962.DefaultHasher.Size()])
-	}
-	tree, err := ranges.NewRange(0, signed.Size, hashes)
-	if err != nil {
-		return Checkpoint{}, nil, fmt.Errorf("ledger: checkpoint: %w", err)
-	}
-	root, err := rootOf(tree)
-	if err != nil {
-		return Checkpoint{}, nil, err
-	}
-	if !bytes.Equal(root, signed.Hash) {
-		return Checkpoint{}, nil, errors.New("ledger: the checkpoint's range has another root")
-	}
-	return Checkpoint{Origin: origin, Size: signed.Size, Root: root, Note: string(stored.Note), Key: vkey}, tree, nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/ledger/layout"
+	"github.com/stewardhq/steward/internal/ledger/tree"
 )
 
 // How much may wait, and how much goes into one commit.
@@ -33,7 +35,7 @@ type request struct {
 
 // item is one entry before it has its place.
 type item struct {
-	draft  draft
+	draft  layout.Draft
 	parts  []byte
 	opens  bool
 	closes *uint64
@@ -224,7 +226,7 @@ func (l *Ledger) number(ctx context.Context, batch []*request) ([]Advance, error
 		r.seq = a.Now.Next
 		for i := range r.items {
 			it := &r.items[i]
-			a.Rows = append(a.Rows, Row{Seq: a.Now.Next, Header: it.draft.number(a.Now.Next, a.Now.Last), Parts: it.parts, Opens: it.opens, Closes: it.closes})
+			a.Rows = append(a.Rows, Row{Seq: a.Now.Next, Header: it.draft.Number(a.Now.Next, a.Now.Last), Parts: it.parts, Opens: it.opens, Closes: it.closes})
 			a.Now.Next++
 		}
 	}
@@ -235,10 +237,10 @@ func (l *Ledger) number(ctx context.Context, batch []*request) ([]Advance, error
 // back against before it is signed.
 type unsigned struct {
 	from   uint64 // the first one's number
-	leaves []byte // hashSize bytes each
+	leaves []byte // tree.HashSize bytes each
 }
 
-func (u *unsigned) end() uint64 { return u.from + uint64(len(u.leaves)/hashSize) }
+func (u *unsigned) end() uint64 { return u.from + uint64(len(u.leaves)/tree.HashSize) }
 
 // keptLeaves is how many hashes are kept for a workspace whose checkpoints don't come: 8 MB. What is
 // older is then signed as it is read back.
@@ -253,12 +255,12 @@ func (l *Ledger) committed(advances []Advance) {
 	for _, a := range advances {
 		l.heads[a.Workspace] = a.Now
 		written := l.due[a.Workspace]
-		if written == nil || written.end() != a.Was.Next || len(written.leaves) > keptLeaves*hashSize {
+		if written == nil || written.end() != a.Was.Next || len(written.leaves) > keptLeaves*tree.HashSize {
 			written = &unsigned{from: a.Was.Next}
 			l.due[a.Workspace] = written
 		}
 		for _, row := range a.Rows {
-			leaf := hashLeaf(row.Header, &l.scratch)
+			leaf := tree.HashLeaf(row.Header, &l.scratch)
 			written.leaves = append(written.leaves, leaf[:]...)
 		}
 	}

@@ -1,12 +1,11 @@
 package ledger
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/ledger/layout"
 )
 
 // Kind is what an entry records.
@@ -151,8 +150,6 @@ const (
 	maxHeader  = 65_535  // what a log's entry bundles can hold (C2SP tlog-tiles)
 	maxParts   = 8 << 20 // sealed bytes of one entry
 	maxTargets = 32
-	maxWord    = 256
-	numberSize = 80 // room for what number adds
 )
 
 // check refuses an entry that is not of a known kind or has texts that are more than ids, codes and words.
@@ -173,17 +170,17 @@ func (e Entry) check() error {
 		{"system", e.System}, {"tool", e.Tool}, {"effect", string(e.Effect)}, {"decision", e.Decision}, {"policy_set", e.PolicySet},
 		{"error", e.Error}, {"purpose", e.Purpose},
 	} {
-		if !word(field.text) {
+		if !layout.Word(field.text) {
 			return noWord(field.name)
 		}
 	}
 	for _, policy := range e.Policies {
-		if !word(policy) {
+		if !layout.Word(policy) {
 			return noWord("policies")
 		}
 	}
 	for _, target := range e.Targets {
-		if !word(target) {
+		if !layout.Word(target) {
 			return noWord("targets")
 		}
 	}
@@ -191,59 +188,5 @@ func (e Entry) check() error {
 }
 
 func noWord(name string) error {
-	return fmt.Errorf("ledger: an entry's %s must be an id, code or word, at most %d printable ASCII characters without spaces, quotes, brackets and @", name, maxWord)
-}
-
-func word(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c <= ' ', c >= 0x7f, c == '@', c == '"', c == '\\', c == '<', c == '>', c == '&':
-			return false
-		}
-	}
-	return len(s) <= maxWord
-}
-
-// joinParts writes sealed parts as one blob: their number, then each behind its length, as unsigned
-// varints.
-func joinParts(parts [][]byte) []byte {
-	if len(parts) == 0 {
-		return nil
-	}
-	size := 0
-	for _, part := range parts {
-		size += len(part) + binary.MaxVarintLen32
-	}
-	b := binary.AppendUvarint(make([]byte, 0, size+binary.MaxVarintLen32), uint64(len(parts)))
-	for _, part := range parts {
-		b = binary.AppendUvarint(b, uint64(len(part)))
-		b = append(b, part...)
-	}
-	return b
-}
-
-// splitParts reads what joinParts wrote.
-func splitParts(blob []byte) ([][]byte, error) {
-	if len(blob) == 0 {
-		return nil, nil
-	}
-	broken := errors.New("ledger: the parts of an entry can't be read")
-	count, n := binary.Uvarint(blob)
-	if n <= 0 || count > uint64(len(blob)) {
-		return nil, broken
-	}
-	blob = blob[n:]
-	parts := make([][]byte, 0, min(count, 16))
-	for range count {
-		size, n := binary.Uvarint(blob)
-		if n <= 0 || size > uint64(len(blob)-n) {
-			return nil, broken
-		}
-		parts = append(parts, blob[n:n+int(size)])
-		blob = blob[n+int(size):]
-	}
-	if len(blob) != 0 {
-		return nil, broken
-	}
-	return parts, nil
+	return fmt.Errorf("ledger: an entry's %s must be an id, code or word, at most %d printable ASCII characters without spaces, quotes, brackets and @", name, layout.MaxWord)
 }

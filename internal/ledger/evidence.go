@@ -7,16 +7,16 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/stewardhq/steward"
-	"github.com/transparency-dev/formats/log"
+	"github.com/stewardhq/steward/internal/ledger/layout"
+	"github.com/stewardhq/steward/internal/ledger/tree"
 )
 
 // readEntry is an entry as it was read and hashed for verifying.
 type readEntry struct {
 	seq        uint64 // where it stands
-	leaf       [hashSize]byte
+	leaf       [tree.HashSize]byte
 	unreadable bool // its header; nothing below is known then
 
 	says     uint64 // the number in its header
@@ -69,7 +69,7 @@ const readers = 2
 
 func readPage(ctx context.Context, store Reader, ws steward.WorkspaceID, from, end uint64, parts bool) page {
 	p := page{from: from, entries: make([]readEntry, 0, end-from)}
-	var b brief
+	var b layout.Brief
 	var scratch []byte
 	for next := from; next < end; {
 		rows, err := store.Rows(ctx, ws, next, int(end-next), parts)
@@ -87,7 +87,7 @@ func readPage(ctx context.Context, store Reader, ws steward.WorkspaceID, from, e
 			if parts {
 				p.entries = append(p.entries, readRow(&rows[i], &b, &scratch))
 			} else {
-				p.entries = append(p.entries, readEntry{seq: rows[i].Seq, leaf: hashLeaf(rows[i].Header, &scratch)})
+				p.entries = append(p.entries, readEntry{seq: rows[i].Seq, leaf: tree.HashLeaf(rows[i].Header, &scratch)})
 			}
 		}
 		next = rows[len(rows)-1].Seq + 1
@@ -95,49 +95,75 @@ func readPage(ctx context.Context, store Reader, ws steward.WorkspaceID, from, e
 	return p
 }
 
-func readRow(row *Row, b *brief, scratch *[]byte) readEntry {
-	e := readEntry{seq: row.Seq, leaf: hashLeaf(row.Header, scratch)}
-	if readBrief(row.Header, b) != nil {
+func readRow(row *Row, b *layout.Brief, scratch *[]byte) readEntry {
+	e := readEntry{seq: row.Seq, leaf: tree.HashLeaf(row.Header, scratch)}
+	if !b.Read(row.Header) && !decodeBrief(row.Header, b) {
 		e.unreadable = true
 		return e
 	}
-	e.says, e.micros, e.kind, e.intent, e.intends, e.parts = b.seq, b.micros, b.kind, b.intent, b.intends, len(b.parts)
-	boxes, err := splitParts(row.Parts)
-	if err != nil || len(boxes) != len(b.parts) {
+	for i := range kinds {
+		if string(b.Kind) == string(kinds[i].kind) {
+			e.kind = kinds[i].kind
+		}
+	}
+	e.says, e.micros, e.intent, e.intends, e.parts = b.Seq, b.Micros, b.Intent, b.Intends, len(b.Parts)
+	boxes, err := layout.SplitParts(row.Parts)
+	if err != nil || len(boxes) != len(b.Parts) {
 		e.partless = true
 		return e
 	}
 	for i, box := range boxes {
-		if sum := sha256.Sum256(box); b.parts[i].size != len(box) || !bytes.Equal(sum[:], b.parts[i].sha256[:hashSize]) {
+		if sum := sha256.Sum256(box); b.Parts[i].Size != len(box) || !bytes.Equal(sum[:], b.Parts[i].SHA256[:tree.HashSize]) {
 			e.changed = append(e.changed, i)
 		}
 	}
 	return e
 }
 
+// decodeBrief reads a header that isn't written as Steward writes them.
+func decodeBrief(header []byte, b *layout.Brief) bool {
+	h, err := decode(header)
+	if err != nil {
+		return false
+	}
+	*b = layout.Brief{Seq: h.Seq, Micros: h.Time.UnixMicro(), Kind: []byte(h.Kind), Intends: h.Intent != nil}
+	if b.Intends {
+		b.Intent = *h.Intent
+	}
+	for _, p := range h.Parts {
+		part := layout.BriefPart{Size: p.Len}
+		if len(p.SHA256) != tree.HashSize {
+			part.Size = -1 // fits no part
+		}
+		copy(part.SHA256[:], p.SHA256)
+		b.Parts = append(b.Parts, part)
+	}
+	return true
+}
+
 // changedBetween names the entries since the last checkpoint that held which aren't what the next one signed,
 // by the leaf hashes in the tiles. It is none where those are not what was signed either.
 func (v *verification) changedBetween(ctx context.Context, cp Checkpoint) (changed []uint64, err error) {
-	if v.held+uint64(len(v.leaves)/hashSize) != cp.Size {
+	if v.held+uint64(len(v.leaves)/tree.HashSize) != cp.Size {
 		return nil, nil
 	}
-	tree, err := ranges.NewRange(0, v.held, v.base)
+	whole, err := tree.Ranges.NewRange(0, v.held, v.base)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: tree: %w", err)
 	}
 	for seq := v.held; seq < cp.Size; {
-		tiles, err := v.src.Store.Tiles(ctx, v.ws, 0, seq/tileWidth, tilesAtOnce)
+		tiles, err := v.src.Store.Tiles(ctx, v.ws, 0, seq/tree.Width, tilesAtOnce)
 		if err != nil {
 			return nil, v.damage(ctx, err, "a tile of the tree")
 		}
 		before := seq
 		for _, tile := range tiles {
-			for tile.N == seq/tileWidth && seq < cp.Size && int(seq%tileWidth+1)*hashSize <= len(tile.Hashes) {
-				signed := tile.Hashes[seq%tileWidth*hashSize:][:hashSize]
-				if !bytes.Equal(signed, v.leaves[(seq-v.held)*hashSize:][:hashSize]) {
+			for tile.N == seq/tree.Width && seq < cp.Size && int(seq%tree.Width+1)*tree.HashSize <= len(tile.Hashes) {
+				signed := tile.Hashes[seq%tree.Width*tree.HashSize:][:tree.HashSize]
+				if !bytes.Equal(signed, v.leaves[(seq-v.held)*tree.HashSize:][:tree.HashSize]) {
 					changed = append(changed, seq)
 				}
-				if err := tree.Append(bytes.Clone(signed), nil); err != nil {
+				if err := whole.Append(bytes.Clone(signed), nil); err != nil {
 					return nil, fmt.Errorf("ledger: tree: %w", err)
 				}
 				seq++
@@ -147,7 +173,7 @@ func (v *verification) changedBetween(ctx context.Context, cp Checkpoint) (chang
 			return nil, nil
 		}
 	}
-	if root, err := rootOf(tree); err != nil || !bytes.Equal(root, cp.Root) {
+	if root, err := tree.Root(whole); err != nil || !bytes.Equal(root, cp.Root) {
 		return nil, err
 	}
 	return changed, nil
@@ -166,23 +192,23 @@ func (v *verification) tiles(ctx context.Context) error {
 	top, err := readEdge(ctx, v.src.Store, v.ws, size)
 	if err == nil {
 		var root []byte
-		if root, err = top.root(); err == nil && !bytes.Equal(root, v.report.Checkpoint.Root) {
+		if root, err = top.Root(); err == nil && !bytes.Equal(root, v.report.Checkpoint.Root) {
 			v.find("the tiles at the tree's right edge aren't what was signed")
 		}
 	}
 	if err != nil {
 		return v.damage(ctx, err, "a tile at the tree's right edge")
 	}
-	for level := 0; size>>(tileBits*(level+1)) > 0; level++ {
-		full := size >> (tileBits * (level + 1))
+	for level := 0; size>>(tree.Bits*(level+1)) > 0; level++ {
+		full := size >> (tree.Bits * (level + 1))
 		for next := uint64(0); next < full; {
 			tiles, err := v.src.Store.Tiles(ctx, v.ws, level, next, int(min(tilesAtOnce, full-next)))
 			if err != nil {
 				return v.damage(ctx, err, fmt.Sprintf("tile %d of level %d", next, level))
 			}
-			above, err := v.src.Store.Tiles(ctx, v.ws, level+1, next/tileWidth, 2)
+			above, err := v.src.Store.Tiles(ctx, v.ws, level+1, next/tree.Width, 2)
 			if err != nil {
-				return v.damage(ctx, err, fmt.Sprintf("tile %d of level %d", next/tileWidth, level+1))
+				return v.damage(ctx, err, fmt.Sprintf("tile %d of level %d", next/tree.Width, level+1))
 			}
 			if len(tiles) == 0 {
 				v.find("tile %d of level %d is missing", next, level)
@@ -208,10 +234,10 @@ func (v *verification) tiles(ctx context.Context) error {
 
 // standsIn tells whether a full tile's root is where it belongs in the level above.
 func standsIn(above []Tile, tile Tile) bool {
-	at := int(tile.N%tileWidth) * hashSize
+	at := int(tile.N%tree.Width) * tree.HashSize
 	for _, a := range above {
-		if a.N == tile.N/tileWidth {
-			return len(tile.Hashes) == tileWidth*hashSize && len(a.Hashes) >= at+hashSize && bytes.Equal(subtree(tile.Hashes), a.Hashes[at:at+hashSize])
+		if a.N == tile.N/tree.Width {
+			return len(tile.Hashes) == tree.Width*tree.HashSize && len(a.Hashes) >= at+tree.HashSize && bytes.Equal(tree.Subtree(tile.Hashes), a.Hashes[at:at+tree.HashSize])
 		}
 	}
 	return false
@@ -222,23 +248,18 @@ func standsIn(above []Tile, tile Tile) bool {
 func (v *verification) remember(head Head) {
 	seen := map[string]bool{}
 	for _, note := range v.src.Known {
-		origin, _, _ := strings.Cut(note, "\n")
-		if !strings.HasSuffix(origin, "/"+string(v.ws)) || seen[note] {
+		if !tree.OfWorkspace([]byte(note), string(v.ws)) || seen[note] {
 			continue
 		}
 		seen[note] = true
-		_, verifier, _, err := keys(origin, v.seed)
-		var signed *log.Checkpoint
-		if err == nil {
-			signed, _, _, err = log.ParseCheckpoint([]byte(note), origin, verifier)
-		}
+		cp, err := tree.Parse([]byte(note), string(v.ws), v.seed)
 		switch {
 		case err != nil:
 			v.find("a remembered checkpoint isn't signed with this ledger's key: one of them was replaced")
-		case signed.Size > head.Next:
-			v.findAt(head.Next, "a checkpoint over %d entries is remembered and the ledger has %d: it was put back to an older state", signed.Size, head.Next)
-		case signed.Size > 0:
-			v.known = append(v.known, Checkpoint{Size: signed.Size, Root: signed.Hash})
+		case cp.Size > head.Next:
+			v.findAt(head.Next, "a checkpoint over %d entries is remembered and the ledger has %d: it was put back to an older state", cp.Size, head.Next)
+		case cp.Size > 0:
+			v.known = append(v.known, cp)
 		}
 	}
 	slices.SortFunc(v.known, func(a, b Checkpoint) int { return int(int64(a.Size) - int64(b.Size)) })
@@ -252,7 +273,7 @@ func (v *verification) remembered(size uint64) error {
 		if v.tree == nil || v.tree.End() != cp.Size {
 			continue // a gap, which was found
 		}
-		root, err := rootOf(v.tree)
+		root, err := tree.Root(v.tree)
 		if err != nil {
 			return err
 		}

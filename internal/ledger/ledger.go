@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/ledger/layout"
 )
 
 // Config is what a Ledger is made of.
@@ -63,7 +64,7 @@ type Ledger struct {
 // Open starts a ledger: a committer and a signer for all workspaces. It reads nothing that grows with
 // the logs.
 func Open(ctx context.Context, c Config) (*Ledger, error) {
-	if c.Origin == "" || !word(c.Origin) || strings.ContainsAny(c.Origin, "+") {
+	if c.Origin == "" || !layout.Word(c.Origin) || strings.ContainsAny(c.Origin, "+") {
 		return nil, steward.Errorf(steward.Invalid, "%q can't name a log; use a host name, such as steward.example.com", c.Origin)
 	}
 	l := &Ledger{
@@ -80,7 +81,7 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 	if l.node == "" {
 		l.node = steward.NewID(c.Rand, "node")
 	}
-	if !word(l.node) {
+	if !layout.Word(l.node) {
 		return nil, fmt.Errorf("ledger: %q can't name a process", l.node)
 	}
 	// What a crash left without a checkpoint gets one now.
@@ -239,7 +240,7 @@ func (l *Ledger) write(ctx context.Context, ws steward.WorkspaceID, e Entry, par
 // prepare seals and encodes in the caller's goroutine, and leaves to the committer only what must be done
 // one after another.
 func (l *Ledger) prepare(ctx context.Context, ws steward.WorkspaceID, e *Entry, parts []Part) (item, error) {
-	if ws == "" || !word(string(ws)) {
+	if ws == "" || !layout.Word(string(ws)) {
 		return item{}, fmt.Errorf("ledger: an entry needs a workspace")
 	}
 	if err := e.check(); err != nil {
@@ -270,7 +271,7 @@ func (l *Ledger) prepare(ctx context.Context, ws steward.WorkspaceID, e *Entry, 
 	if err != nil {
 		return item{}, err
 	}
-	return item{draft: d, parts: joinParts(boxes)}, nil
+	return item{draft: d, parts: layout.JoinParts(boxes)}, nil
 }
 
 // place is where an entry's part is sealed: by its id, since its number isn't known yet.

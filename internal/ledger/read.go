@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/ledger/layout"
 )
 
 // pageRows is how many entries are read at a time.
@@ -76,7 +77,7 @@ func (l *Ledger) Part(ctx context.Context, ws steward.WorkspaceID, seq uint64, i
 	if index < 0 || index >= len(h.Parts) {
 		return nil, steward.Errorf(steward.NotFound, "entry %d of the ledger has no part %d", seq, index)
 	}
-	boxes, err := splitParts(blob)
+	boxes, err := layout.SplitParts(blob)
 	if err == nil && (len(boxes) != len(h.Parts) || !h.Parts[index].is(boxes[index])) {
 		err = errAltered
 	}

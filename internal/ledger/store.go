@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/ledger/tree"
 )
 
 // Head is where a workspace's ledger ends. The zero Head is an empty ledger's.
@@ -18,7 +19,7 @@ type Head struct {
 type Row struct {
 	Seq    uint64
 	Header []byte
-	Parts  []byte // sealed, see joinParts; nil for none
+	Parts  []byte // sealed, see layout.JoinParts; nil for none
 	Opens  bool   // written only: the entry is an intent that waits for its outcome
 	Closes *uint64
 }
@@ -38,13 +39,8 @@ type StoredCheckpoint struct {
 	Range []byte // hashes of the compact range [0, Size), 32 bytes each, from left to right
 }
 
-// Tile is up to 256 neighbouring hashes of one level of the tree, as in C2SP tlog-tiles: at level 0 leaf
-// hashes, above it the roots of full tiles of the level below.
-type Tile struct {
-	Level  int
-	N      uint64 // counted from 0 in its level
-	Hashes []byte // 32 bytes each; fewer than 256 only at the tree's right edge
-}
+// Tile is a piece of the tree.
+type Tile = tree.Tile
 
 // Signed is a checkpoint on its way to the store, with the tiles that it adds or makes longer.
 type Signed struct {

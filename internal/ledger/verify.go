@@ -8,6 +8,7 @@ import (
 	"github.com/transparency-dev/merkle/compact"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/ledger/tree"
 )
 
 // Source is what a ledger is verified from. Nothing is written.
@@ -46,7 +47,7 @@ type Finding struct {
 // What it can't see from here: a whole store put back to an older state of its own, unless a checkpoint of
 // the newer one is among those remembered.
 func Verify(ctx context.Context, src Source, ws steward.WorkspaceID, progress func(done, total uint64)) (Report, error) {
-	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: ranges.NewEmptyRange(0), open: map[uint64]bool{}}
+	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: tree.Ranges.NewEmptyRange(0), open: map[uint64]bool{}}
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
@@ -119,7 +120,7 @@ func (v *verification) ledger(ctx context.Context, progress func(done, total uin
 	if err != nil {
 		return v.damage(ctx, err, "the end of the ledger")
 	}
-	if v.seed, err = v.src.Sealer.Derive(ctx, v.ws, steward.WorkspaceScope, signingPurpose); err != nil {
+	if v.seed, err = v.src.Sealer.Derive(ctx, v.ws, steward.WorkspaceScope, tree.SigningPurpose); err != nil {
 		return err
 	}
 	v.remember(head)
@@ -198,7 +199,7 @@ func (v *verification) entry(ctx context.Context, e *readEntry) error {
 		if err := v.tree.Append(e.leaf[:], nil); err != nil {
 			return fmt.Errorf("ledger: tree: %w", err)
 		}
-		if len(v.leaves) < keptLeaves*hashSize {
+		if len(v.leaves) < keptLeaves*tree.HashSize {
 			v.leaves = append(v.leaves, e.leaf[:]...)
 		}
 	}
@@ -263,19 +264,19 @@ func (v *verification) checkpointsUpTo(ctx context.Context, size uint64) error {
 		if err != nil || !ok {
 			return err
 		}
-		cp, tree, err := openCheckpoint(stored, v.ws, v.seed)
+		cp, whole, err := tree.Open(stored.Note, stored.Size, stored.Range, string(v.ws), v.seed)
 		if err != nil {
 			v.find("the checkpoint over %d entries isn't what this ledger's key signed", stored.Size)
 			continue
 		}
 		v.report.Checkpoint = &cp
 		if v.tree != nil && v.tree.End() == cp.Size {
-			root, err := rootOf(v.tree)
+			root, err := tree.Root(v.tree)
 			if err != nil {
 				return err
 			}
 			if bytes.Equal(root, cp.Root) {
-				v.held, v.base, v.leaves = cp.Size, tree.Hashes(), v.leaves[:0]
+				v.held, v.base, v.leaves = cp.Size, whole.Hashes(), v.leaves[:0]
 				continue
 			}
 			changed, err := v.changedBetween(ctx, cp)
@@ -290,7 +291,7 @@ func (v *verification) checkpointsUpTo(ctx context.Context, size uint64) error {
 			}
 		}
 		if cp.Size == size {
-			v.tree, v.held, v.base, v.leaves = tree, cp.Size, tree.Hashes(), v.leaves[:0]
+			v.tree, v.held, v.base, v.leaves = whole, cp.Size, whole.Hashes(), v.leaves[:0]
 		}
 	}
 }

@@ -1,55 +1,33 @@
-package ledger
+package layout
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"time"
 )
 
-// brief is what verifying needs of a header. It is read without reflection from headers that are written
-// as encode writes them; any other goes through encoding/json, with the same result.
-type brief struct {
-	seq     uint64
-	micros  int64
-	kind    Kind // "" for an unknown one
-	intent  uint64
-	intends bool // an intent is named
-	parts   []briefPart
+// Brief is what verifying needs of a header.
+type Brief struct {
+	Seq     uint64
+	Micros  int64
+	Kind    []byte // of the header's bytes
+	Intent  uint64
+	Intends bool // an intent is named
+	Parts   []BriefPart
 }
 
-type briefPart struct {
-	size   int
-	sha256 [33]byte // 32, and room for the decoder
+// BriefPart is what a header says of a part.
+type BriefPart struct {
+	Size   int
+	SHA256 [sha256.Size + 1]byte // and room for the decoder
 }
 
-// readBrief reads a header; the parts' space is used again.
-func readBrief(header []byte, into *brief) error {
-	parts := into.parts[:0]
-	*into = brief{parts: parts}
-	if (&briefReader{rest: header, into: into}).header() {
-		return nil
-	}
-	*into = brief{parts: parts}
-	h, err := decode(header)
-	if err != nil {
-		return err
-	}
-	into.seq, into.micros = h.Seq, h.Time.UnixMicro()
-	if h.Kind.Label() != "" {
-		into.kind = h.Kind
-	}
-	if h.Intent != nil {
-		into.intent, into.intends = *h.Intent, true
-	}
-	for _, p := range h.Parts {
-		b := briefPart{size: p.Len}
-		if len(p.SHA256) != hashSize {
-			b.size = -1 // fits no part
-		}
-		copy(b.sha256[:], p.SHA256)
-		into.parts = append(into.parts, b)
-	}
-	return nil
+// Read reads a header that is written exactly as Steward writes them, and is false for any other, which is
+// then for encoding/json to read. What it reads it reads with the same result. The parts' space is used again.
+func (b *Brief) Read(header []byte) bool {
+	*b = Brief{Parts: b.Parts[:0]}
+	return (&briefReader{rest: header, into: b}).header()
 }
 
 // The fields behind a header's id, in their order, by the sort of their values.
@@ -62,20 +40,20 @@ var briefFields = [...]struct {
 	{"records", 'n'}, {"duration_us", 'n'}, {"targets", 'l'}, {"intent", 'n'}, {"node", 't'}, {"parts", 'p'},
 }
 
-// briefReader goes through a header; what it meets that encode wouldn't write ends it with false.
+// briefReader goes through a header; what it meets that Steward wouldn't write ends it with false.
 type briefReader struct {
 	rest []byte
-	into *brief
+	into *Brief
 }
 
 func (r *briefReader) header() bool {
 	var at []byte
 	var when time.Time
-	ok := r.literal(`{"seq":`) && r.number(&r.into.seq) && r.literal(`,"time":`) && r.text(&at) && when.UnmarshalText(at) == nil && r.literal(`,"id":`) && r.text(&at)
+	ok := r.literal(`{"seq":`) && r.number(&r.into.Seq) && r.literal(`,"time":`) && r.text(&at) && when.UnmarshalText(at) == nil && r.literal(`,"id":`) && r.text(&at)
 	if !ok {
 		return false
 	}
-	r.into.micros = when.UnixMicro()
+	r.into.Micros = when.UnixMicro()
 	for field := 0; !r.literal("}"); field++ {
 		var key []byte
 		if !r.literal(",") || !r.text(&key) || !r.literal(":") {
@@ -99,11 +77,7 @@ func (r *briefReader) value(sort byte, key []byte) bool {
 			return false
 		}
 		if string(key) == "kind" {
-			for i := range kinds {
-				if string(value) == string(kinds[i].kind) {
-					r.into.kind = kinds[i].kind
-				}
-			}
+			r.into.Kind = value
 		}
 		return true
 	case 'n':
@@ -113,7 +87,7 @@ func (r *briefReader) value(sort byte, key []byte) bool {
 			return false
 		}
 		if string(key) == "intent" {
-			r.into.intent, r.into.intends = n, true
+			r.into.Intent, r.into.Intends = n, true
 		}
 		return true
 	case 'l':
@@ -123,19 +97,19 @@ func (r *briefReader) value(sort byte, key []byte) bool {
 		return false
 	}
 	for {
-		var p briefPart
+		var p BriefPart
 		var size uint64
 		if !r.literal(`{"scopes":`) || !r.list() || !r.literal(`,"len":`) || !r.number(&size) || size > 1<<62 || !r.literal(`,"sha256":`) || !r.text(&value) || !r.literal("}") {
 			return false
 		}
-		p.size = int(size)
-		if len(value) != base64.StdEncoding.EncodedLen(hashSize) {
+		p.Size = int(size)
+		if len(value) != base64.StdEncoding.EncodedLen(sha256.Size) {
 			return false
 		}
-		if n, err := base64.StdEncoding.Strict().Decode(p.sha256[:], value); err != nil || n != hashSize {
+		if n, err := base64.StdEncoding.Strict().Decode(p.SHA256[:], value); err != nil || n != sha256.Size {
 			return false
 		}
-		r.into.parts = append(r.into.parts, p)
+		r.into.Parts = append(r.into.Parts, p)
 		if !r.literal(",") {
 			return r.literal("]")
 		}
