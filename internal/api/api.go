@@ -176,8 +176,8 @@ func read[T any](r *http.Request) (body T, err error) {
 	if err := d.Decode(&body); err != nil {
 		return body, steward.Errorf(steward.Invalid, "the body is not the JSON expected here: %s", jsonTrouble(err))
 	}
-	if d.More() {
-		return body, steward.Errorf(steward.Invalid, "the body holds more than one JSON value")
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return body, steward.Errorf(steward.Invalid, "the body holds more than one JSON value; send one")
 	}
 	return body, nil
 }
