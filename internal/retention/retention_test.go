@@ -1,0 +1,237 @@
+package retention_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/keyring"
+	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/store"
+)
+
+const ws steward.WorkspaceID = "ws_1"
+
+// drawer keeps one sealed note for each person, as something that retention can make forget.
+type drawer struct {
+	t     *testing.T
+	ring  *keyring.Keyring
+	notes map[string]steward.Sealed // by record
+	drops int
+	fail  error // of the next Drop
+}
+
+var _ retention.Forgetter = (*drawer)(nil)
+
+func place(record string) steward.Place {
+	return steward.Place{Workspace: ws, Table: "notes", Row: record}
+}
+
+func (d *drawer) keep(record steward.Ref, note string) {
+	d.t.Helper()
+	sealed, err := d.ring.Seal(context.Background(), place(record.ID), []steward.Scope{steward.PersonScope(steward.PersonID(record.ID))}, []byte(note))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.notes[record.ID] = sealed
+}
+
+// reads tells whether a note is still there to be read.
+func (d *drawer) reads(record steward.Ref) bool {
+	sealed, ok := d.notes[record.ID]
+	if !ok {
+		return false
+	}
+	_, err := d.ring.Open(context.Background(), place(record.ID), sealed)
+	if err != nil && steward.KindOf(err) != steward.Gone {
+		d.t.Fatal(err)
+	}
+	return err == nil
+}
+
+func (d *drawer) Find(_ context.Context, _ steward.WorkspaceID, s retention.Subject) (f retention.Found, err error) {
+	for _, ref := range s.Records {
+		if _, ok := d.notes[ref.ID]; ok {
+			f.Values++
+			f.Scopes = append(f.Scopes, steward.PersonScope(steward.PersonID(ref.ID)))
+			f.Rows = append(f.Rows, ref.ID)
+		}
+	}
+	return f, nil
+}
+
+func (d *drawer) Drop(_ context.Context, _ steward.WorkspaceID, _ retention.Subject, f retention.Found) error {
+	if err := d.fail; err != nil {
+		d.fail = nil
+		return err
+	}
+	d.drops++
+	for _, row := range f.Rows {
+		delete(d.notes, row)
+	}
+	return nil
+}
+
+type house struct {
+	*retention.Eraser
+	t       *testing.T
+	drawers [2]*drawer
+}
+
+func open(t *testing.T) *house {
+	t.Helper()
+	ctx, dir := context.Background(), t.TempDir()
+	h := &house{t: t}
+	now := func() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
+	data, err := store.OpenData(ctx, dir)
+	h.must(err)
+	keys, err := store.OpenKeyring(ctx, dir)
+	h.must(err)
+	keeper := keyring.FileKeeper{Dir: filepath.Join(dir, "root")}
+	h.must(keeper.Create(rand.Reader))
+	ring, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: keys}, Keeper: keeper, Rand: rand.Reader})
+	h.must(err)
+	book, err := ledger.Open(ctx, ledger.Config{Store: store.Ledger{DB: data}, Sealer: ring, Now: now, Rand: rand.Reader, Origin: "test.example"})
+	h.must(err)
+	t.Cleanup(func() { _, _, _ = book.Close(ctx), data.Close(), keys.Close() })
+	for i := range h.drawers {
+		h.drawers[i] = &drawer{t: t, ring: ring, notes: map[string]steward.Sealed{}}
+		h.drawers[i].keep(maria, "Maria likes golf")
+		h.drawers[i].keep(tomas, "Tomas doesn't")
+	}
+	h.Eraser = &retention.Eraser{Ledger: book, Keyring: ring, Forgetters: []retention.Forgetter{h.drawers[0], h.drawers[1]}, Now: now, Rand: rand.Reader}
+	return h
+}
+
+func (h *house) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+var (
+	maria = steward.Ref{Connection: "salesforce", Object: "Contact", ID: "003MARIA"}
+	tomas = steward.Ref{Connection: "salesforce", Object: "Contact", ID: "003TOMAS"}
+	names = []string{"Maria Gonzalez", "maria@harbor.example"}
+)
+
+func request(records ...steward.Ref) retention.Request {
+	return retention.Request{Workspace: ws, By: "mem_ada", Alone: true, Subject: retention.Subject{Records: records, Values: names}}
+}
+
+// recorded gives the kinds of entries on record, and fails where one of them holds anything personal.
+func (h *house) recorded() (kinds []ledger.Kind) {
+	h.t.Helper()
+	ctx := context.Background()
+	h.must(h.Ledger.Read(ctx, ws, ledger.Query{}, func(e ledger.Header) error {
+		kinds = append(kinds, e.Kind)
+		raw, err := json.Marshal(e)
+		h.must(err)
+		for i := range e.Parts {
+			part, err := h.Ledger.Part(ctx, ws, e.Seq, i)
+			h.must(err)
+			if !bytes.Contains(part, []byte(`"confirmed_alone":true`)) {
+				h.t.Errorf("entry %d doesn't say that one person confirmed: %s", e.Seq, part)
+			}
+			raw = append(raw, part...)
+		}
+		for _, value := range append([]string{"Maria", "golf"}, names...) {
+			if strings.Contains(string(raw), value) {
+				h.t.Errorf("entry %d holds %q: %s", e.Seq, value, raw)
+			}
+		}
+		return nil
+	}))
+	return kinds
+}
+
+func TestErase(t *testing.T) {
+	h := open(t)
+	erasure, err := h.Erase(context.Background(), request(maria))
+	h.must(err)
+	if erasure.Status != "forgotten" || erasure.Found.Values != 2 || erasure.Keys != 1 || erasure.ID == "" {
+		t.Errorf("%+v", erasure)
+	}
+	for i, d := range h.drawers {
+		if d.reads(maria) || !d.reads(tomas) || len(d.notes) != 1 {
+			t.Errorf("drawer %d: Maria %v, Tomas %v", i, d.reads(maria), d.reads(tomas))
+		}
+	}
+	if got := h.recorded(); !slices.Equal(got, []ledger.Kind{ledger.ErasureRequested, ledger.ErasureDone}) {
+		t.Errorf("on record: %v", got)
+	}
+}
+
+func TestADryRunDestroysNothing(t *testing.T) {
+	h := open(t)
+	r := request(maria)
+	r.DryRun = true
+	erasure, err := h.Erase(context.Background(), r)
+	h.must(err)
+	if erasure.Status != "dry_run" || erasure.Found.Values != 2 || erasure.Keys != 0 {
+		t.Errorf("%+v", erasure)
+	}
+	for _, d := range h.drawers {
+		if !d.reads(maria) || d.drops != 0 {
+			t.Error("a dry run destroyed something")
+		}
+	}
+	if got := h.recorded(); len(got) != 0 {
+		t.Errorf("on record: %v", got)
+	}
+}
+
+func TestForgettingNobodyIsDone(t *testing.T) {
+	h := open(t)
+	erasure, err := h.Erase(context.Background(), request(steward.Ref{Connection: "salesforce", Object: "Contact", ID: "003NONE"}))
+	h.must(err)
+	if erasure.Status != "forgotten" || erasure.Keys != 0 || !h.drawers[0].reads(maria) || !h.drawers[1].reads(tomas) {
+		t.Errorf("%+v", erasure)
+	}
+	if got := h.recorded(); !slices.Equal(got, []ledger.Kind{ledger.ErasureRequested, ledger.ErasureDone}) {
+		t.Errorf("on record: %v", got)
+	}
+}
+
+func TestRunningItAgainFinishesIt(t *testing.T) {
+	ctx := context.Background()
+	h := open(t)
+	h.drawers[1].fail = errors.New("the disk is full")
+	erasure, err := h.Erase(ctx, request(maria, tomas))
+	if err == nil || erasure.Status == "forgotten" {
+		t.Fatalf("it failed midway and says %+v", erasure)
+	}
+	for i, d := range h.drawers {
+		if d.reads(maria) || d.reads(tomas) {
+			t.Errorf("drawer %d: the keys outlived the failure", i)
+		}
+	}
+	if got := h.recorded(); !slices.Equal(got, []ledger.Kind{ledger.ErasureRequested}) {
+		t.Errorf("on record: %v", got)
+	}
+	erasure, err = h.Erase(ctx, request(maria, tomas))
+	h.must(err)
+	if erasure.Status != "forgotten" || erasure.Keys != 2 || len(h.drawers[0].notes)+len(h.drawers[1].notes) != 0 {
+		t.Errorf("run again: %+v", erasure)
+	}
+}
+
+func TestWithoutARecordNothingIsDestroyed(t *testing.T) {
+	ctx := context.Background()
+	h := open(t)
+	h.must(h.Ledger.Close(ctx))
+	_, err := h.Erase(ctx, request(maria))
+	if steward.KindOf(err) != steward.Unavailable || !h.drawers[0].reads(maria) {
+		t.Errorf("destroyed without a record: %v", err)
+	}
+}
