@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -62,7 +63,7 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, caller identity.Cal
 	})
 	if err != nil && begun {
 		// What was sent looks like a whole log: only a broken connection tells the reader that it isn't.
-		s.Log.ErrorContext(r.Context(), "log broke off", "error", err)
+		s.Log.ErrorContext(r.Context(), "log broke off", slog.Any("error", err))
 		panic(http.ErrAbortHandler)
 	}
 	return err

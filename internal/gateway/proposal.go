@@ -238,7 +238,7 @@ func (g *Gateway) digest(ctx context.Context, ws steward.WorkspaceID, id steward
 		Field         string
 		Before, After any
 	}
-	all := []any{call.Tool, json.RawMessage(call.Args), p.Targets, p.People}
+	all := []any{call.Tool, call.Args, p.Targets, p.People}
 	for _, c := range p.Changes {
 		all = append(all, bound{Ref: c.Of, Field: c.Name, Before: c.Value, After: c.After})
 	}

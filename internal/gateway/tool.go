@@ -206,7 +206,7 @@ func (t *toolTarget) act(ctx context.Context) (Result, done, error) {
 	reply, err := t.connector.Call(ctx, t.session, t.tool.Name, args)
 	// What was done is done and counts, whether or not anybody still waits for it.
 	ctx = context.WithoutCancel(ctx)
-	if spent, any := t.spent(reply, err); any {
+	if spent, counts := t.spent(reply, err); counts {
 		if failed := t.g.Usage.AddUsage(ctx, t.caller.Workspace(), t.call.Run, t.caller.Member(), t.g.today(), spent); failed != nil {
 			return t.hidden(outcomeBody{RequestID: reply.RequestID}, failed)
 		}
@@ -219,7 +219,7 @@ func (t *toolTarget) act(ctx context.Context) (Result, done, error) {
 
 // spent is what a call adds to what its run and member have used: nothing where it failed, but all where
 // nobody knows whether it took effect.
-func (t *toolTarget) spent(reply connector.Reply, failed error) (spent Usage, any bool) {
+func (t *toolTarget) spent(reply connector.Reply, failed error) (spent Usage, counts bool) {
 	var theirs *connector.Error
 	if failed != nil && (!errors.As(failed, &theirs) || !theirs.Unknown) {
 		return Usage{}, false
