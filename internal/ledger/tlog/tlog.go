@@ -1,0 +1,224 @@
+// Package tlog answers: how can others check it? It shows a workspace's log as C2SP tlog-tiles, as a folder
+// or over HTTP, and proves what is in it; it doesn't know who may see it, nor what an entry means.
+package tlog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/transparency-dev/formats/log"
+	"github.com/transparency-dev/formats/proof"
+	"golang.org/x/mod/sumdb/note"
+	sumdb "golang.org/x/mod/sumdb/tlog"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/tree"
+)
+
+// Log reads the logs of all workspaces. What is behind a log's last checkpoint isn't shown.
+type Log struct {
+	Store  ledger.Reader
+	Sealer steward.Sealer // for the signing key's public half
+}
+
+// Checkpoint is a workspace's last one.
+func (l Log) Checkpoint(ctx context.Context, ws steward.WorkspaceID) (ledger.Checkpoint, error) {
+	head, err := l.Store.Head(ctx, ws)
+	if err != nil {
+		return ledger.Checkpoint{}, err
+	}
+	if head.Signed == 0 {
+		return ledger.Checkpoint{}, steward.Errorf(steward.NotFound, "this ledger has no checkpoint yet; one follows within a second of its first entry")
+	}
+	stored, err := l.Store.Checkpoints(ctx, ws, head.Signed, 1)
+	if err != nil {
+		return ledger.Checkpoint{}, err
+	}
+	if len(stored) == 0 || stored[0].Size != head.Signed {
+		return ledger.Checkpoint{}, damaged(fmt.Errorf("tlog: checkpoint %d is missing", head.Signed))
+	}
+	seed, err := l.Sealer.Derive(ctx, ws, steward.WorkspaceScope, tree.SigningPurpose)
+	if err != nil {
+		return ledger.Checkpoint{}, err
+	}
+	cp, _, err := tree.Open(stored[0].Note, stored[0].Size, stored[0].Range, string(ws), seed)
+	if err != nil {
+		return ledger.Checkpoint{}, damaged(err)
+	}
+	return cp, nil
+}
+
+func damaged(err error) error {
+	return steward.Errorf(steward.Internal, "the ledger was changed or damaged; run `steward verify`").Because(err)
+}
+
+// Tile gives a tile's first width hashes, 1 to 256.
+func (l Log) Tile(ctx context.Context, ws steward.WorkspaceID, level int, n uint64, width int) ([]byte, error) {
+	tiles, err := l.Store.Tiles(ctx, ws, level, n, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(tiles) == 0 || tiles[0].N != n || len(tiles[0].Hashes) < width*tree.HashSize {
+		return nil, steward.Errorf(steward.NotFound, "the log has no such tile; its checkpoint tells how large it is")
+	}
+	return tiles[0].Hashes[:width*tree.HashSize], nil
+}
+
+// Bundle gives the headers of an entry bundle, its first width, each behind its length (2 bytes,
+// big-endian).
+func (l Log) Bundle(ctx context.Context, ws steward.WorkspaceID, n uint64, width int) ([]byte, error) {
+	head, err := l.Store.Head(ctx, ws)
+	if err != nil {
+		return nil, err
+	}
+	end := n*tree.Width + uint64(width)
+	if end > head.Signed {
+		return nil, steward.Errorf(steward.NotFound, "the log has no such entries; its checkpoint tells how large it is")
+	}
+	var bundle []byte
+	for next := n * tree.Width; next < end; {
+		rows, err := l.Store.Rows(ctx, ws, next, int(end-next), false)
+		if err != nil {
+			return nil, err
+		}
+		if len(rows) == 0 {
+			return nil, damaged(fmt.Errorf("tlog: entry %d is missing", next))
+		}
+		for _, row := range rows {
+			if row.Seq != next || len(row.Header) > 1<<16-1 {
+				return nil, damaged(fmt.Errorf("tlog: entry %d is missing or too long", next))
+			}
+			bundle = append(binary.BigEndian.AppendUint16(bundle, uint16(len(row.Header))), row.Header...)
+			next++
+		}
+	}
+	return bundle, nil
+}
+
+// Inclusion proves that the entry numbered seq is in the tree of a size (RFC 6962, 2.1.1): hashes from the
+// leaf's sibling up.
+func (l Log) Inclusion(ctx context.Context, ws steward.WorkspaceID, seq, size uint64) ([][sha256.Size]byte, error) {
+	cp, err := l.Checkpoint(ctx, ws)
+	if err != nil {
+		return nil, err
+	}
+	return l.inclusion(ctx, ws, cp, seq, size)
+}
+
+func (l Log) inclusion(ctx context.Context, ws steward.WorkspaceID, cp ledger.Checkpoint, seq, size uint64) ([][sha256.Size]byte, error) {
+	if seq >= size || size > cp.Size {
+		return nil, steward.Errorf(steward.NotFound, "the log's checkpoint is over %d entries: entry %d isn't among the first %d of them", cp.Size, seq, size)
+	}
+	hashes, err := sumdb.ProveRecord(int64(size), int64(seq), l.hashes(ctx, ws, cp))
+	return plain(hashes), refused(err)
+}
+
+// Consistency proves that the tree of a size begins with that of a smaller one (RFC 6962, 2.1.2).
+func (l Log) Consistency(ctx context.Context, ws steward.WorkspaceID, from, to uint64) ([][sha256.Size]byte, error) {
+	cp, err := l.Checkpoint(ctx, ws)
+	if err != nil {
+		return nil, err
+	}
+	if from == 0 || from > to || to > cp.Size {
+		return nil, steward.Errorf(steward.NotFound, "the log's checkpoint is over %d entries; two sizes from 1 up to that can be compared, the smaller one first", cp.Size)
+	}
+	hashes, err := sumdb.ProveTree(int64(to), int64(from), l.hashes(ctx, ws, cp))
+	return plain(hashes), refused(err)
+}
+
+func plain[T ~[sha256.Size]byte](hashes []T) [][sha256.Size]byte {
+	list := make([][sha256.Size]byte, len(hashes))
+	for i, h := range hashes {
+		list[i] = [sha256.Size]byte(h)
+	}
+	return list
+}
+
+// refused gives what the tiles' reader refuses a kind: they aren't those that the checkpoint signed.
+func refused(err error) error {
+	var known *steward.Error
+	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return damaged(err)
+}
+
+// hashes reads the tree's hashes out of tiles, and refuses those that aren't the checkpoint's.
+func (l Log) hashes(ctx context.Context, ws steward.WorkspaceID, cp ledger.Checkpoint) sumdb.HashReader {
+	return sumdb.TileHashReader(sumdb.Tree{N: int64(cp.Size), Hash: sumdb.Hash(cp.Root)}, tiles{ctx, l, ws})
+}
+
+// tiles is a sumdb.TileReader for one call.
+type tiles struct {
+	ctx context.Context
+	log Log
+	ws  steward.WorkspaceID
+}
+
+func (t tiles) Height() int { return tree.Bits }
+
+func (t tiles) ReadTiles(list []sumdb.Tile) (data [][]byte, err error) {
+	for _, tile := range list {
+		hashes, err := t.log.Tile(t.ctx, t.ws, tile.L, uint64(tile.N), tile.W)
+		if steward.KindOf(err) == steward.NotFound {
+			err = damaged(err) // a tile that the checkpoint needs
+		}
+		if err != nil {
+			return nil, err
+		}
+		data = append(data, hashes)
+	}
+	return data, nil
+}
+
+func (t tiles) SaveTiles([]sumdb.Tile, [][]byte) {}
+
+// Receipt proves that an entry is on record, to whoever has its header and the log's verifier key: a C2SP
+// tlog-proof with the entry's number, its inclusion proof and the last checkpoint. What the file should end
+// with is ".tlog-proof".
+func (l Log) Receipt(ctx context.Context, ws steward.WorkspaceID, seq uint64) ([]byte, error) {
+	cp, err := l.Checkpoint(ctx, ws)
+	if err != nil {
+		return nil, err
+	}
+	hashes, err := l.inclusion(ctx, ws, cp, seq, cp.Size)
+	if err != nil {
+		return nil, err
+	}
+	return proof.TLogProof{Index: seq, Hashes: hashes, Checkpoint: []byte(cp.Note)}.Marshal(), nil
+}
+
+// CheckReceipt tells which entry of which checkpoint a receipt proves a header to be. It needs nothing but
+// the log's verifier key, which comes from elsewhere than the receipt.
+func CheckReceipt(receipt, header []byte, vkey string) (seq uint64, cp ledger.Checkpoint, err error) {
+	no := func(err error) (uint64, ledger.Checkpoint, error) {
+		return 0, ledger.Checkpoint{}, steward.Errorf(steward.Invalid, "this receipt doesn't prove that the entry is in this log").Because(err)
+	}
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		return 0, ledger.Checkpoint{}, steward.Errorf(steward.Invalid, "this is no verifier key; it is the line in the log's file vkey").Because(err)
+	}
+	var p proof.TLogProof
+	if err := p.Unmarshal(receipt); err != nil {
+		return no(err)
+	}
+	signed, _, _, err := log.ParseCheckpoint(p.Checkpoint, verifier.Name(), verifier)
+	if err != nil {
+		return no(err)
+	}
+	hashes := make(sumdb.RecordProof, len(p.Hashes))
+	for i, h := range p.Hashes {
+		hashes[i] = h
+	}
+	if p.Index >= signed.Size || signed.Size > 1<<62 || len(signed.Hash) != sha256.Size {
+		return no(errors.New("tlog: the index is outside the checkpoint"))
+	}
+	if err := sumdb.CheckRecord(hashes, int64(signed.Size), sumdb.Hash(signed.Hash), int64(p.Index), sumdb.RecordHash(header)); err != nil {
+		return no(err)
+	}
+	return p.Index, ledger.Checkpoint{Origin: verifier.Name(), Size: signed.Size, Root: signed.Hash, Note: string(p.Checkpoint), Key: vkey}, nil
+}

@@ -1,0 +1,150 @@
+package tlog_test
+
+// A verifier that shares no code with Steward, nor with anybody's log library: it follows RFC 6962, C2SP
+// signed-note, tlog-checkpoint and tlog-tiles, and docs/decisions, over an exported folder.
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+type logged struct {
+	origin  string
+	headers [][]byte
+	root    [32]byte
+}
+
+func checkFolder(dir string) (logged, error) {
+	var l logged
+	read := func(name string) []byte {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil
+		}
+		return b
+	}
+	// vkey: <name>+<key hash, 8 hex digits>+<base64 of 0x01 and the Ed25519 key>
+	key := strings.SplitN(strings.TrimSpace(string(read("vkey"))), "+", 3)
+	if len(key) != 3 {
+		return l, fmt.Errorf("no verifier key")
+	}
+	public, err := base64.StdEncoding.DecodeString(key[2])
+	if err != nil || len(public) != 33 || public[0] != 1 {
+		return l, fmt.Errorf("the verifier key is not for Ed25519")
+	}
+	id := sha256.Sum256(append([]byte(key[0]+"\n"), public...))
+	if hex.EncodeToString(id[:4]) != key[1] {
+		return l, fmt.Errorf("the verifier key's hash is wrong")
+	}
+	// checkpoint: three lines, an empty one, and "— <name> <base64 of key hash and signature>"
+	text, signatures, ok := strings.Cut(string(read("checkpoint")), "\n\n")
+	if !ok {
+		return l, fmt.Errorf("no checkpoint")
+	}
+	text += "\n"
+	signed := false
+	for _, line := range strings.Split(strings.TrimSuffix(signatures, "\n"), "\n") {
+		words := strings.Fields(line)
+		if len(words) == 3 && words[0] == "—" && words[1] == key[0] {
+			sig, err := base64.StdEncoding.DecodeString(words[2])
+			signed = signed || err == nil && len(sig) == 68 && string(sig[:4]) == string(id[:4]) && ed25519.Verify(public[1:], []byte(text), sig[4:])
+		}
+	}
+	lines := strings.Split(text, "\n")
+	if !signed || len(lines) < 4 || lines[0] != key[0] {
+		return l, fmt.Errorf("the checkpoint is not signed with the key")
+	}
+	size, err := strconv.Atoi(lines[1])
+	if err != nil {
+		return l, fmt.Errorf("the checkpoint's size: %v", err)
+	}
+	want, err := base64.StdEncoding.DecodeString(lines[2])
+	if err != nil {
+		return l, fmt.Errorf("the checkpoint's root: %v", err)
+	}
+	l.origin = lines[0]
+
+	// Entries: bundles of 256, each entry behind its length.
+	var level [][32]byte
+	for n := 0; n*256 < size; n++ {
+		bundle := read("tile/entries/" + number(n, min(256, size-n*256)))
+		for len(bundle) >= 2 {
+			length := int(binary.BigEndian.Uint16(bundle))
+			if len(bundle) < 2+length {
+				return l, fmt.Errorf("bundle %d is cut off", n)
+			}
+			header := bundle[2 : 2+length]
+			bundle = bundle[2+length:]
+			var h struct {
+				Seq *int `json:"seq"`
+			}
+			if json.Unmarshal(header, &h) != nil || h.Seq == nil || *h.Seq != len(l.headers) {
+				return l, fmt.Errorf("entry %d says it is another", len(l.headers))
+			}
+			l.headers = append(l.headers, header)
+			level = append(level, sha256.Sum256(append([]byte{0}, header...)))
+		}
+	}
+	if len(level) != size {
+		return l, fmt.Errorf("%d entries, and %d are signed", len(level), size)
+	}
+	if l.root = root(level); string(l.root[:]) != string(want) {
+		return l, fmt.Errorf("the entries are not what was signed")
+	}
+	// Tiles: the hashes of every eighth level, 256 to a tile.
+	for depth := 0; len(level) > 0; depth++ {
+		var above [][32]byte
+		for n := 0; n*256 < len(level); n++ {
+			hashes := level[n*256 : min((n+1)*256, len(level))]
+			var tile []byte
+			for _, h := range hashes {
+				tile = append(tile, h[:]...)
+			}
+			if string(read(fmt.Sprintf("tile/%d/%s", depth, number(n, len(hashes))))) != string(tile) {
+				return l, fmt.Errorf("tile %d of level %d is not what the entries hash to", n, depth)
+			}
+			if len(hashes) == 256 {
+				above = append(above, root(hashes))
+			}
+		}
+		level = above
+	}
+	return l, nil
+}
+
+// root is MTH of RFC 6962, 2.1, over leaf hashes.
+func root(hashes [][32]byte) [32]byte {
+	switch len(hashes) {
+	case 0:
+		return sha256.Sum256(nil)
+	case 1:
+		return hashes[0]
+	}
+	k := 1
+	for k*2 < len(hashes) {
+		k *= 2
+	}
+	left, right := root(hashes[:k]), root(hashes[k:])
+	return sha256.Sum256(append(append([]byte{1}, left[:]...), right[:]...))
+}
+
+// number is a tile's name: x001/x234/067, with .p/<width> where it isn't full.
+func number(n, width int) string {
+	name := fmt.Sprintf("%03d", n%1000)
+	for n /= 1000; n > 0; n /= 1000 {
+		name = fmt.Sprintf("x%03d/", n%1000) + name
+	}
+	if width < 256 {
+		name += fmt.Sprintf(".p/%d", width)
+	}
+	return name
+}
