@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/stewardhq/steward"
 )
@@ -71,6 +72,14 @@ func asideGeneration(name string) (generation uint64, ok bool) {
 
 // Roots is Keeper's. It refuses a folder or file that others may read.
 func (k FileKeeper) Roots(context.Context) ([]Root, error) {
+	if err := k.private(k.Dir, "700"); err != nil {
+		return nil, err
+	}
+	unlock, err := k.lock(syscall.LOCK_SH)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	files, err := k.read()
 	if err != nil {
 		return nil, err
@@ -82,11 +91,22 @@ func (k FileKeeper) Roots(context.Context) ([]Root, error) {
 	return roots, nil
 }
 
+// lock keeps other processes from the folder while it is read or changed; without it, one could settle
+// what another is just adding.
+func (k FileKeeper) lock(how int) (unlock func(), err error) {
+	dir, err := os.Open(k.Dir)
+	if err != nil {
+		return nil, k.unreadable(err)
+	}
+	if err := syscall.Flock(int(dir.Fd()), how); err != nil {
+		_ = dir.Close()
+		return nil, k.unreadable(err)
+	}
+	return func() { _ = dir.Close() }, nil // which lets go of the lock
+}
+
 // read gives the root keys by the files that hold them.
 func (k FileKeeper) read() (map[string]Root, error) {
-	if err := k.private(k.Dir, "700"); err != nil {
-		return nil, err
-	}
 	paths, err := k.besides()
 	if err != nil {
 		return nil, err
@@ -102,7 +122,7 @@ func (k FileKeeper) read() (map[string]Root, error) {
 		case err == nil:
 			roots[path] = r
 		case errors.Is(err, fs.ErrNotExist):
-			missing = err // moved since the folder was read, or by a crash between Settle's two renames
+			missing = err // nothing was created, or a crash came between Settle's two renames
 		case path == k.path() || !errors.Is(err, errNoKey):
 			return nil, err
 		} // else it was overwritten, and a crash kept Settle from removing it
@@ -213,11 +233,16 @@ func (k FileKeeper) Create(random io.Reader) error {
 
 // Add is Keeper's.
 func (k FileKeeper) Add(_ context.Context, next Root) error {
+	unlock, err := k.lock(syscall.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := writeNew(k.aside(next)+unfinished, next.text()); err != nil {
 		return k.unwritten(err)
 	}
 	// A crash before here leaves a file that nobody reads, and that Settle removes.
-	err := os.Rename(k.aside(next)+unfinished, k.aside(next))
+	err = os.Rename(k.aside(next)+unfinished, k.aside(next))
 	if err == nil {
 		err = syncDir(k.Dir)
 	}
@@ -229,6 +254,11 @@ func (k FileKeeper) Add(_ context.Context, next Root) error {
 
 // Settle is Keeper's.
 func (k FileKeeper) Settle(_ context.Context, inForce Root) error {
+	unlock, err := k.lock(syscall.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	files, err := k.read()
 	if err != nil {
 		return err

@@ -49,7 +49,7 @@ type Keyring struct {
 var _ steward.Sealer = (*Keyring)(nil)
 
 // attempts is how often an operation begins again because another process changed the keyring meanwhile.
-const attempts = 20
+const attempts = 200
 
 // Open reads the root key, makes sure that it is this keyring's, and ends what a crash may have
 // interrupted. The store may be open for reading only: then what exists can be opened, and sealing under

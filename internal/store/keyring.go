@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/keyring"
@@ -216,9 +217,15 @@ func each[T any](ctx context.Context, tx *sql.Tx, query string, rows []T, args f
 // erase empties the write-ahead log, which still has pages as they were, into the database and cuts it
 // to nothing.
 func (k Keyring) erase(ctx context.Context) error {
-	var busy, pages, moved int
-	if err := k.write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved); err != nil {
-		return failure(err)
+	busy, pages, moved := 1, -1, 0
+	// While another process is at the same, SQLite doesn't wait but says so by -1 pages.
+	for tries := 0; busy != 0 && pages == -1 && tries < 100; tries++ {
+		if tries > 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err := k.write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved); err != nil {
+			return failure(err)
+		}
 	}
 	if busy != 0 {
 		return steward.Errorf(steward.Unavailable, "the key is destroyed, but another process is reading the keyring and keeps its last bytes on disk; stop that and try again")
