@@ -1,0 +1,170 @@
+// Package clients holds Steward's logs against other people's tools. It is a module of its own, so that the
+// program depends on none of them: run `go test ./...` here.
+package clients
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/transparency-dev/formats/log"
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
+	"github.com/transparency-dev/tessera/api"
+	"github.com/transparency-dev/tessera/client"
+	"github.com/transparency-dev/tessera/fsck"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/keyring"
+	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/tlog"
+	"github.com/stewardhq/steward/internal/store"
+)
+
+const (
+	ws     steward.WorkspaceID = "ws_1"
+	origin                     = "steward.test/ws_1"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func leaves(bundle []byte) ([][]byte, error) {
+	var b api.EntryBundle
+	if err := b.UnmarshalText(bundle); err != nil {
+		return nil, err
+	}
+	var hashes [][]byte
+	for _, entry := range b.Entries {
+		hashes = append(hashes, rfc6962.DefaultHasher.HashLeaf(entry))
+	}
+	return hashes, nil
+}
+
+// TestTesseraAcceptsOurLogs grows a log, and lets Tessera's fsck and client check it at each size, in an
+// exported folder and over HTTP.
+func TestTesseraAcceptsOurLogs(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	keeper := keyring.FileKeeper{Dir: filepath.Join(dir, "root")}
+	must(t, keeper.Create(rand.Reader))
+	ring, err := store.OpenKeyring(ctx, dir)
+	must(t, err)
+	keys, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: ring}, Keeper: keeper, Rand: rand.Reader})
+	must(t, err)
+	data, err := store.OpenData(ctx, dir)
+	must(t, err)
+	book, err := ledger.Open(ctx, ledger.Config{Store: store.Ledger{DB: data}, Sealer: keys, Now: time.Now, Rand: rand.Reader, Origin: "steward.test"})
+	must(t, err)
+	t.Cleanup(func() { must(t, errors.Join(book.Close(ctx), data.Close(), ring.Close())) })
+	shown := tlog.Log{Store: store.Ledger{DB: data}, Sealer: keys}
+
+	server := httptest.NewServer(shown.Handler(func(w http.ResponseWriter, _ *http.Request, err error) {
+		status := http.StatusInternalServerError
+		if steward.KindOf(err) == steward.NotFound {
+			status = http.StatusNotFound
+		}
+		http.Error(w, steward.Message(err), status)
+	}))
+	defer server.Close()
+	at, err := url.Parse(server.URL + "/tlog/ws_1/")
+	must(t, err)
+	over, err := client.NewHTTPFetcher(at, server.Client())
+	must(t, err)
+	folder := t.TempDir()
+	in := client.FileFetcher{Root: folder}
+
+	var tracker *client.LogStateTracker
+	size := uint64(0)
+	for _, to := range []uint64{1, 255, 256, 257, 1000, 2600} {
+		events := make([]ledger.Event, 0, 1000)
+		for ; size < to; size++ {
+			if events = append(events, ledger.Event{Entry: ledger.Entry{Kind: ledger.RunRead, Records: int(size)}}); len(events) == 1000 || size == to-1 {
+				_, err := book.AppendAll(ctx, ws, events...)
+				must(t, err)
+				events = events[:0]
+			}
+		}
+		_, err := book.Checkpoint(ctx, ws)
+		must(t, err)
+		cp, err := shown.Export(ctx, ws, folder, nil)
+		must(t, err)
+		vkey, err := os.ReadFile(filepath.Join(folder, "vkey"))
+		must(t, err)
+		verifier, err := note.NewVerifier(string(bytes.TrimSpace(vkey)))
+		must(t, err)
+		for name, fetcher := range map[string]fsck.Fetcher{"folder": in, "HTTP": over} {
+			if err := fsck.New(origin, verifier, fetcher, leaves, fsck.Opts{N: 2}).Check(ctx); err != nil {
+				t.Errorf("at %d, %s: fsck says %v", to, name, err)
+			}
+			signed, _, _, err := client.FetchCheckpoint(ctx, fetcher.ReadCheckpoint, verifier, origin)
+			must(t, err)
+			if signed.Size != to || !bytes.Equal(signed.Hash, cp.Root) {
+				t.Errorf("at %d, %s: the client reads %+v", to, name, signed)
+			}
+			inclusion(t, fetcher, shown, signed)
+		}
+		if tracker == nil {
+			tracker, err = client.NewLogStateTracker(ctx, over.ReadTile, nil, verifier, origin, client.UnilateralConsensus(over.ReadCheckpoint))
+			must(t, err)
+		} else if _, _, _, err := tracker.Update(ctx); err != nil {
+			t.Errorf("at %d: the log doesn't go on from what the client saw before: %v", to, err)
+		}
+		if tracker.Latest().Size != to {
+			t.Errorf("at %d: the client follows to %d", to, tracker.Latest().Size)
+		}
+	}
+
+	// That they accept says something only if they refuse what was changed.
+	path := filepath.Join(folder, "tile", "entries", "003")
+	bundle, err := os.ReadFile(path)
+	must(t, err)
+	bundle[100] ^= 1
+	must(t, os.WriteFile(path, bundle, 0o644))
+	vkey, err := os.ReadFile(filepath.Join(folder, "vkey"))
+	must(t, err)
+	verifier, err := note.NewVerifier(string(bytes.TrimSpace(vkey)))
+	must(t, err)
+	if err := fsck.New(origin, verifier, in, leaves, fsck.Opts{N: 2}).Check(ctx); err == nil {
+		t.Error("fsck accepts a changed entry")
+	}
+}
+
+// inclusion lets the client prove entries from tiles, and compares with the proofs that Steward makes.
+func inclusion(t *testing.T, fetcher fsck.Fetcher, shown tlog.Log, cp *log.Checkpoint) {
+	t.Helper()
+	ctx := context.Background()
+	builder, err := client.NewProofBuilder(ctx, cp.Size, fetcher.ReadTile)
+	must(t, err)
+	for _, seq := range []uint64{0, cp.Size / 2, cp.Size - 1} {
+		theirs, err := builder.InclusionProof(ctx, seq)
+		must(t, err)
+		ours, err := shown.Inclusion(ctx, ws, seq, cp.Size)
+		must(t, err)
+		var list [][]byte
+		for _, h := range ours {
+			list = append(list, h[:])
+		}
+		if !bytes.Equal(bytes.Join(theirs, nil), bytes.Join(list, nil)) {
+			t.Errorf("entry %d in %d: the client proves it otherwise", seq, cp.Size)
+		}
+		rows, err := shown.Store.Rows(ctx, ws, seq, 1, false)
+		must(t, err)
+		if err := proof.VerifyInclusion(rfc6962.DefaultHasher, seq, cp.Size, rfc6962.DefaultHasher.HashLeaf(rows[0].Header), list, cp.Hash); err != nil {
+			t.Errorf("entry %d in %d: %v", seq, cp.Size, err)
+		}
+	}
+}
