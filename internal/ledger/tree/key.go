@@ -116,9 +116,3 @@ func keys(name string, seed [32]byte) (note.Signer, note.Verifier, string, error
 	}
 	return signer, verifier, vkey, nil
 }
-
-// Key is the verifier key of a log, in the note package's form.
-func Key(origin string, seed [32]byte) (string, error) {
-	_, _, vkey, err := keys(origin, seed)
-	return vkey, err
-}
