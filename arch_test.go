@@ -29,7 +29,10 @@ var house = []room{
 	{"internal/egress", "", "where may bytes leave to?"},
 	{"internal/connector", "", "act on a system"},
 	{"internal/llm", "", "act through a model"},
-	{"internal/ledger", "", "write it down"},
+	{"internal/ledger/layout", "", "how an entry is written as bytes"},
+	{"internal/ledger/tree", "", "what hash stands for all of it, and who signs it"},
+	{"internal/ledger", "ledger/layout ledger/tree", "write it down"},
+	{"internal/ledger/tlog", "ledger ledger/tree", "how can others check it?"},
 	{"internal/keyring", "", "seal it, and forget it"},
 	{"internal/insight", "", "what do the numbers say?"},
 	{"internal/config", "", "what can be set?"},
@@ -50,8 +53,8 @@ var house = []room{
 	{"internal/agent", "gateway insight identity policy llm connector ledger", "acts through the door; of the steps it uses the words"},
 
 	// The edges.
-	{"internal/store", "identity privacy ledger keyring gateway agent", "implements the small Store interfaces that they declare"},
-	{"internal/store/storetest", "identity privacy ledger keyring gateway agent", "one conformance suite for each of those interfaces; it knows no database"},
+	{"internal/store", "identity privacy ledger keyring retention gateway agent", "implements the small Store interfaces that they declare"},
+	{"internal/store/storetest", "identity privacy ledger keyring retention gateway agent", "one conformance suite for each of those interfaces; it knows no database"},
 	{"internal/api/wire", "ledger llm", "the JSON that goes over the wire, for whoever speaks to the API"},
 	{"internal/api", "api/wire agent gateway retention identity policy ledger", "shows what they answer, in their words"},
 	{"cmd/steward/terminal", "api/wire llm retention", "how people see what it answers"},

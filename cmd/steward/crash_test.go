@@ -32,7 +32,7 @@ func (w *world) serveProcess() *exec.Cmd {
 	var log bytes.Buffer
 	cmd := exec.Command(self)
 	cmd.Args = []string{"steward", "serve", "--data", w.data, "--listen", "127.0.0.1:0", "--json", "--today", "2026-11-23"}
-	cmd.Env, cmd.Stderr = []string{"HOME=" + w.data}, &log
+	cmd.Env, cmd.Stderr = []string{"HOME=" + w.data, "GORACE=" + os.Getenv("GORACE")}, &log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		w.t.Fatal(err)

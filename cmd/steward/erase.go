@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"github.com/stewardhq/steward"
 )
 
 func runErase(ctx context.Context, in *invocation) error {
@@ -37,9 +39,16 @@ func runErase(ctx context.Context, in *invocation) error {
 	p := in.Begin("destroying keys")
 	erasure, raw, err := c.Erase(ctx, *person, *dryRun)
 	p.Stop()
-	if err != nil || in.json {
-		return in.printRawOr(raw, err)
+	if err != nil {
+		return err
 	}
-	in.Erasure(erasure)
-	return nil
+	if in.json {
+		err = in.Raw(raw)
+	} else {
+		in.Erasure(erasure)
+	}
+	if err == nil && erasure.Status == "waiting" {
+		err = quiet{steward.NeedsApproval}
+	}
+	return err
 }

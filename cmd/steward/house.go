@@ -121,7 +121,7 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 		Door: door, Store: store.Agent{DB: data}, Sealer: keyring, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel,
 		Now: o.Now, Rand: o.Rand,
 	}
-	eraser := &retention.Eraser{Ledger: book, Keyring: keyring, Forgetters: []retention.Forgetter{vaultForgetter{vault}}, Now: o.Now, Rand: o.Rand}
+	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Ledger: book, Keyring: keyring, Forgetters: []retention.Forgetter{vaultForgetter{vault}}, Now: o.Now, Rand: o.Rand}
 	h.server = &api.Server{
 		Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Log: o.Log,
 	}
@@ -218,12 +218,12 @@ func (h *house) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failed error // one workspace's trouble is not another's
 	for _, ws := range all {
-		if _, err := h.agent.ContinueUnfinished(ctx, ws.ID, d.Resume); err != nil {
-			return err
-		}
+		_, err := h.agent.ContinueUnfinished(ctx, ws.ID, d.Resume)
+		failed = errors.Join(failed, err)
 	}
-	return nil
+	return failed
 }
 
 // Close ends everything in the reverse order of its making.

@@ -38,7 +38,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, "STEWARD_URL=http://127.0.0.1:9", "STEWARD_TOKEN=")
+			e.Vars = append(e.Vars, "STEWARD_URL=http://127.0.0.1:9", "STEWARD_TOKEN=", "GORACE="+os.Getenv("GORACE"))
 			e.Values["servers"] = &servers{running: map[string]*exec.Cmd{}}
 			return nil
 		},
@@ -62,7 +62,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	path, err := exec.LookPath("steward")
 	ts.Check(err)
 	cmd := exec.Command(path, words...)
-	cmd.Dir, cmd.Env = ts.MkAbs("."), []string{"HOME=" + ts.Getenv("HOME"), "PATH=" + ts.Getenv("PATH")}
+	cmd.Dir, cmd.Env = ts.MkAbs("."), []string{"HOME=" + ts.Getenv("HOME"), "PATH=" + ts.Getenv("PATH"), "GORACE=" + ts.Getenv("GORACE")}
 	var log bytes.Buffer
 	cmd.Stderr = &log
 	out, err := cmd.StdoutPipe()

@@ -115,7 +115,7 @@ func open(t *testing.T) *house {
 		Agent: &agent.Agent{
 			Door: door, Store: store.Agent{DB: data}, Sealer: ring, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel, Now: now, Rand: rand.Reader,
 		},
-		Eraser: &retention.Eraser{Ledger: book, Keyring: ring, Now: now, Rand: rand.Reader},
+		Eraser: &retention.Eraser{Store: store.Retention{DB: data}, Ledger: book, Keyring: ring, Now: now, Rand: rand.Reader},
 		Now:    now, Log: log,
 	}
 	server := httptest.NewUnstartedServer(h.server.Handler())

@@ -5,10 +5,13 @@ package retention
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -40,11 +43,30 @@ type Forgetter interface {
 	Drop(ctx context.Context, ws steward.WorkspaceID, s Subject, f Found) error
 }
 
+// Asked is a request that waits for a second administrator. Whom it is about is a keyed digest.
+type Asked struct {
+	ID    steward.ErasureID
+	By    steward.MemberID
+	About []byte
+	At    time.Time
+}
+
+// Store keeps requests that wait.
+type Store interface {
+	// Ask keeps a request, unless one about the same waits already, and gives the one that waits.
+	Ask(ctx context.Context, ws steward.WorkspaceID, a Asked) (Asked, error)
+	// Settle drops a request; there need be none.
+	Settle(ctx context.Context, ws steward.WorkspaceID, id steward.ErasureID) error
+}
+
+// waits is how long a request waits for its confirmation.
+const waits = 30 * 24 * time.Hour
+
 // Request asks to forget somebody.
 type Request struct {
 	Workspace steward.WorkspaceID
 	By        steward.MemberID
-	Alone     bool // the workspace has a single administrator, who confirmed alone
+	Alone     bool // the workspace has a single administrator, who confirms alone; else a second has to ask for the same
 	Subject   Subject
 	DryRun    bool
 }
@@ -52,13 +74,14 @@ type Request struct {
 // Erasure is what came of a request.
 type Erasure struct {
 	ID     steward.ErasureID `json:"erasure"`
-	Status string            `json:"status"` // "dry_run", or "forgotten": unreadable from now on
+	Status string            `json:"status"` // "dry_run", "waiting" for a second administrator, or "forgotten": unreadable from now on
 	Found  Found             `json:"found"`
 	Keys   int               `json:"keys"` // of how many scopes the keys were destroyed
 }
 
 // Eraser forgets people.
 type Eraser struct {
+	Store      Store
 	Ledger     *ledger.Ledger
 	Keyring    *keyring.Keyring
 	Forgetters []Forgetter
@@ -70,14 +93,16 @@ type Eraser struct {
 type record struct {
 	Erasure  steward.ErasureID `json:"erasure"`
 	Alone    bool              `json:"confirmed_alone"`
-	Searched bool              `json:"texts_searched"` // false when no value was known to search for
+	Asked    steward.MemberID  `json:"asked_by,omitempty"` // who asked first, where two had to
+	Searched bool              `json:"texts_searched"`     // false when no value was known to search for
 	Found    Found             `json:"found"`
 	Scopes   []steward.Scope   `json:"scopes"`
 }
 
 // Erase forgets somebody: it finds what is kept of them, records what will go, destroys the keys, and
 // drops what they sealed. Unreadable is what counts, and that holds once the keys are gone; a crash
-// before the end leaves rows that nothing opens, and running it again finishes it.
+// before the end leaves rows that nothing opens, and running it again finishes it. Where there are several
+// administrators, the first to ask only asks, and another who asks for the same carries it out.
 func (e *Eraser) Erase(ctx context.Context, r Request) (Erasure, error) {
 	erasure := Erasure{ID: steward.ErasureID(steward.NewID(e.Rand, "era")), Status: "dry_run"}
 	each := make([]Found, len(e.Forgetters))
@@ -99,7 +124,18 @@ func (e *Eraser) Erase(ctx context.Context, r Request) (Erasure, error) {
 		return erasure, nil
 	}
 	what := record{Erasure: erasure.ID, Alone: r.Alone, Searched: len(r.Subject.Values) > 0, Found: erasure.Found, Scopes: scopes}
-	if err := e.note(ctx, r, ledger.ErasureRequested, ledger.Waiting, what); err != nil {
+	if !r.Alone {
+		asked, err := e.agree(ctx, r, erasure.ID)
+		if err != nil {
+			return erasure, err
+		}
+		erasure.ID, what.Erasure, what.Asked = asked.ID, asked.ID, asked.By
+		if asked.By == r.By {
+			erasure.Status = "waiting"
+			return erasure, e.note(ctx, r, ledger.ErasureRequested, ledger.Waiting, what)
+		}
+	}
+	if err := e.note(ctx, r, ledger.ErasureRequested, ledger.OK, what); err != nil {
 		return erasure, err
 	}
 	if len(scopes) > 0 {
@@ -113,7 +149,35 @@ func (e *Eraser) Erase(ctx context.Context, r Request) (Erasure, error) {
 		}
 	}
 	erasure.Status, erasure.Keys = "forgotten", len(scopes)
-	return erasure, e.note(ctx, r, ledger.ErasureDone, ledger.OK, what)
+	if err := e.note(ctx, r, ledger.ErasureDone, ledger.OK, what); err != nil {
+		return erasure, err
+	}
+	return erasure, e.Store.Settle(ctx, r.Workspace, erasure.ID)
+}
+
+// agree gives the request about the same person that waits, this one if there was none. One that waited
+// too long counts no more.
+func (e *Eraser) agree(ctx context.Context, r Request, id steward.ErasureID) (Asked, error) {
+	key, err := e.Keyring.Derive(ctx, r.Workspace, steward.WorkspaceScope, "erasure-requests")
+	if err != nil {
+		return Asked{}, err
+	}
+	about := hmac.New(sha256.New, key[:])
+	names := make([]string, len(r.Subject.Records))
+	for i, ref := range r.Subject.Records {
+		names[i] = ref.String()
+	}
+	slices.Sort(names)
+	_, _ = about.Write([]byte(strings.Join(names, "\n")))
+	mine := Asked{ID: id, By: r.By, About: about.Sum(nil), At: e.Now()}
+	asked, err := e.Store.Ask(ctx, r.Workspace, mine)
+	if err != nil || e.Now().Sub(asked.At) < waits {
+		return asked, err
+	}
+	if err := e.Store.Settle(ctx, r.Workspace, asked.ID); err != nil {
+		return Asked{}, err
+	}
+	return e.Store.Ask(ctx, r.Workspace, mine)
 }
 
 func (e *Eraser) note(ctx context.Context, r Request, kind ledger.Kind, outcome string, what record) error {

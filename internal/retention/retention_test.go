@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/retention"
@@ -94,6 +95,7 @@ func open(t *testing.T) *house {
 	now := func() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
 	data, err := store.OpenData(ctx, dir)
 	h.must(err)
+	h.must(store.Identity{DB: data}.AddWorkspace(ctx, identity.Workspace{ID: ws, Name: "acme", Created: now()}))
 	keys, err := store.OpenKeyring(ctx, dir)
 	h.must(err)
 	keeper := keyring.FileKeeper{Dir: filepath.Join(dir, "root")}
@@ -108,7 +110,7 @@ func open(t *testing.T) *house {
 		h.drawers[i].keep(maria, "Maria likes golf")
 		h.drawers[i].keep(tomas, "Tomas doesn't")
 	}
-	h.Eraser = &retention.Eraser{Ledger: book, Keyring: ring, Forgetters: []retention.Forgetter{h.drawers[0], h.drawers[1]}, Now: now, Rand: rand.Reader}
+	h.Eraser = &retention.Eraser{Store: store.Retention{DB: data}, Ledger: book, Keyring: ring, Forgetters: []retention.Forgetter{h.drawers[0], h.drawers[1]}, Now: now, Rand: rand.Reader}
 	return h
 }
 
@@ -169,6 +171,45 @@ func TestErase(t *testing.T) {
 	}
 	if got := h.recorded(); !slices.Equal(got, []ledger.Kind{ledger.ErasureRequested, ledger.ErasureDone}) {
 		t.Errorf("on record: %v", got)
+	}
+}
+
+func TestTwoHaveToAgree(t *testing.T) {
+	h := open(t)
+	ada, bo := request(maria), request(maria)
+	ada.Alone, bo.Alone, bo.By = false, false, "mem_bo"
+	first, err := h.Erase(context.Background(), ada)
+	h.must(err)
+	again, err := h.Erase(context.Background(), ada)
+	h.must(err)
+	another := request(tomas)
+	another.Alone, another.By = false, "mem_bo"
+	elsewhere, err := h.Erase(context.Background(), another)
+	h.must(err)
+	if first.Status != "waiting" || again.ID != first.ID || again.Status != "waiting" || elsewhere.Status != "waiting" || elsewhere.ID == first.ID {
+		t.Fatalf("%+v, again %+v, about another %+v", first, again, elsewhere)
+	}
+	if !h.drawers[0].reads(maria) || !h.drawers[0].reads(tomas) {
+		t.Fatal("a request destroyed something")
+	}
+	// A request that waited too long counts no more.
+	now := h.Now
+	h.Now = func() time.Time { return now().AddDate(0, 0, 31) }
+	late, err := h.Erase(context.Background(), bo)
+	h.must(err)
+	if late.Status != "waiting" || late.ID == first.ID {
+		t.Fatalf("agreed with a request of a month ago: %+v", late)
+	}
+	done, err := h.Erase(context.Background(), ada)
+	h.must(err)
+	if done.Status != "forgotten" || done.ID != late.ID || h.drawers[0].reads(maria) || !h.drawers[0].reads(tomas) {
+		t.Errorf("%+v", done)
+	}
+	// What was agreed on is not agreed on for the next time.
+	next, err := h.Erase(context.Background(), bo)
+	h.must(err)
+	if next.Status != "waiting" {
+		t.Errorf("%+v", next)
 	}
 }
 

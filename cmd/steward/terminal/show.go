@@ -145,6 +145,11 @@ func (t Terminal) Erasure(e retention.Erasure) {
 			Counted(e.Found.References, "reference", "references"), Counted(e.Found.Values, "value", "values"), Counted(e.Found.Texts, "text", "texts"))
 		return
 	}
+	if e.Status == "waiting" {
+		fmt.Fprintln(t.Out, "Nothing is destroyed yet: there are several administrators, and a second one has to ask for the same within 30 days.")
+		fmt.Fprintln(t.Out, t.Dim(string(e.ID)))
+		return
+	}
 	fmt.Fprintf(t.Out, "Forgotten: %s, %s, and %s that mentioned them. %s destroyed; the record of it stays and can be verified.\n",
 		Counted(e.Found.References, "reference", "references"), Counted(e.Found.Values, "value", "values"), Counted(e.Found.Texts, "text", "texts"),
 		Counted(e.Keys, "key was", "keys were"))
