@@ -154,7 +154,11 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 // readBack reads the entries from the tree's end up to a size, holds them against what was written, and
 // adds them to the tree.
 func (l *Ledger) readBack(ctx context.Context, ws steward.WorkspaceID, at *tree.Edge, size uint64, written *unsigned) error {
-	for page := range readPages(ctx, l.store, ws, at.Size, size, false) {
+	ahead := 0 // beside writers, who wait
+	if written.from >= size {
+		ahead = readers // at the start, after a crash
+	}
+	for page := range readPages(ctx, l.store, ws, at.Size, size, false, ahead) {
 		if page.err != nil {
 			return page.err
 		}

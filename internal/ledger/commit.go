@@ -125,13 +125,15 @@ func (l *Ledger) committer() {
 	}
 }
 
-// gather takes what waits. Where nothing does it gives way a few times before it goes: those whom the last
-// commit has just answered are about to ask again, and a commit for one costs as much as for all of them.
+// gather takes what waits. Where nothing does it gives way before it goes, a few times while that brings
+// something: those whom the last commit has just answered are about to ask again, and a commit for one costs
+// as much as for all of them.
 func (l *Ledger) gather(r *request) []*request {
 	var batch []*request
 	rows, size := 0, 0
-	for yields := 3; ; {
-		if r != nil && r.taken.CompareAndSwap(false, true) {
+	yields := 3
+	for {
+		if r.taken.CompareAndSwap(false, true) {
 			batch = append(batch, r)
 			rows += len(r.items)
 			size += r.size()
@@ -141,13 +143,18 @@ func (l *Ledger) gather(r *request) []*request {
 		}
 		select {
 		case r = <-l.queue:
+			continue
 		default:
-			if yields == 0 {
-				return batch
-			}
-			yields--
-			r = nil
-			runtime.Gosched()
+		}
+		if yields == 0 {
+			return batch
+		}
+		yields--
+		runtime.Gosched()
+		select {
+		case r = <-l.queue:
+		default:
+			return batch
 		}
 	}
 }

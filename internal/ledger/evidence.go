@@ -36,13 +36,21 @@ type page struct {
 	err     error
 }
 
-// readPages reads the entries numbered from to end-1 on several connections at once, and gives them page by
-// page in their order. Without parts only their leaf hashes are made.
-func readPages(ctx context.Context, store Reader, ws steward.WorkspaceID, from, end uint64, parts bool) iter.Seq[page] {
+// readPages reads the entries numbered from to end-1 and gives them page by page in their order; ahead is
+// how many pages are read besides, on connections of their own. Without parts only leaf hashes are made.
+func readPages(ctx context.Context, store Reader, ws steward.WorkspaceID, from, end uint64, parts bool, ahead int) iter.Seq[page] {
 	return func(yield func(page) bool) {
+		if ahead == 0 {
+			for ; from < end; from += pageRows - from%pageRows {
+				if !yield(readPage(ctx, store, ws, from, min(from+pageRows-from%pageRows, end), parts)) {
+					return
+				}
+			}
+			return
+		}
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		order := make(chan chan page, readers)
+		order := make(chan chan page, ahead)
 		go func() {
 			defer close(order)
 			for ; from < end; from += pageRows - from%pageRows {
@@ -64,7 +72,8 @@ func readPages(ctx context.Context, store Reader, ws steward.WorkspaceID, from, 
 	}
 }
 
-// readers is how many pages are read ahead: a store has few connections for reading.
+// readers is how many pages are read ahead where nothing else is in a hurry: a store has few connections
+// for reading.
 const readers = 2
 
 func readPage(ctx context.Context, store Reader, ws steward.WorkspaceID, from, end uint64, parts bool) page {

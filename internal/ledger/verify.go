@@ -143,7 +143,7 @@ func (v *verification) entries(ctx context.Context, head Head, progress func(don
 		return err
 	}
 	next := uint64(0)
-	for page := range readPages(ctx, v.src.Store, v.ws, 0, head.Next, true) {
+	for page := range readPages(ctx, v.src.Store, v.ws, 0, head.Next, true, readers) {
 		progress(page.from, head.Next)
 		if page.err != nil {
 			v.tree = nil

@@ -96,7 +96,10 @@ func TestCheckpointsOpenWithTheirKeyOnly(t *testing.T) {
 		"another workspace": func() error { _, _, err := tree.Open([]byte(cp.Note), 300, hashes, "s_1", [32]byte{1}); return err },
 		"another size":      func() error { _, _, err := tree.Open([]byte(cp.Note), 299, hashes, "ws_1", [32]byte{1}); return err },
 		"other hashes":      func() error { _, _, err := tree.Open([]byte(cp.Note), 300, other, "ws_1", [32]byte{1}); return err },
-		"fewer hashes":      func() error { _, _, err := tree.Open([]byte(cp.Note), 300, hashes[32:], "ws_1", [32]byte{1}); return err },
+		"fewer hashes": func() error {
+			_, _, err := tree.Open([]byte(cp.Note), 300, hashes[32:], "ws_1", [32]byte{1})
+			return err
+		},
 		"another text": func() error {
 			_, _, err := tree.Open(bytes.Replace([]byte(cp.Note), []byte("\n300\n"), []byte("\n301\n"), 1), 301, hashes, "ws_1", [32]byte{1})
 			return err
