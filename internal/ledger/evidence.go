@@ -231,7 +231,7 @@ func (v *verification) tiles(ctx context.Context) error {
 				if next >= full {
 					break
 				}
-				if !standsIn(above, tile) {
+				if !tile.StandsIn(above) {
 					v.find("tile %d of level %d isn't what was signed", tile.N, level)
 				}
 				next++
@@ -239,17 +239,6 @@ func (v *verification) tiles(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// standsIn tells whether a full tile's root is where it belongs in the level above.
-func standsIn(above []Tile, tile Tile) bool {
-	at := int(tile.N%tree.Width) * tree.HashSize
-	for _, a := range above {
-		if a.N == tile.N/tree.Width {
-			return len(tile.Hashes) == tree.Width*tree.HashSize && len(a.Hashes) >= at+tree.HashSize && bytes.Equal(tree.Subtree(tile.Hashes), a.Hashes[at:at+tree.HashSize])
-		}
-	}
-	return false
 }
 
 // remember takes the checkpoints that are this ledger's from those remembered, and reports those that speak

@@ -3,6 +3,7 @@
 package tree
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -25,6 +26,17 @@ type Tile struct {
 	Level  int
 	N      uint64 // counted from 0 in its level
 	Hashes []byte // 32 bytes each; fewer than 256 only at the tree's right edge
+}
+
+// StandsIn tells whether a full tile's root is where it belongs among tiles of the level above.
+func (t Tile) StandsIn(above []Tile) bool {
+	at := int(t.N%Width) * HashSize
+	for _, a := range above {
+		if a.Level == t.Level+1 && a.N == t.N/Width {
+			return len(t.Hashes) == Width*HashSize && len(a.Hashes) >= at+HashSize && bytes.Equal(Subtree(t.Hashes), a.Hashes[at:at+HashSize])
+		}
+	}
+	return false
 }
 
 // Edge is the tree's right edge: at each level of tiles the last, partial one, which may be empty.
