@@ -56,7 +56,7 @@ var house = []room{
 	{"internal/store", "identity privacy ledger keyring retention gateway agent", "implements the small Store interfaces that they declare"},
 	{"internal/store/storetest", "identity privacy ledger keyring retention gateway agent", "one conformance suite for each of those interfaces; it knows no database"},
 	{"internal/api/wire", "ledger llm", "the JSON that goes over the wire, for whoever speaks to the API"},
-	{"internal/api", "api/wire agent gateway retention identity policy ledger", "shows what they answer, in their words"},
+	{"internal/api", "api/wire agent gateway retention identity policy ledger ledger/tlog", "shows what they answer, in their words"},
 	{"cmd/steward/terminal", "api/wire llm retention", "how people see what it answers"},
 	{"cmd/steward/client", "api/wire config egress ledger retention", "how one member speaks to it"},
 	{"cmd/steward/demo", "api/wire egress ledger llm cmd/steward/client cmd/steward/terminal", "a story told through the client"},

@@ -99,7 +99,7 @@ func runDemo(ctx context.Context, in *invocation) (err error) {
 func (in *invocation) verifyDemo(ctx context.Context, data string) (entries uint64, findings []ledger.Finding, err error) {
 	p := in.Begin("verifying")
 	defer p.Stop()
-	report, err := verifyData(ctx, data, "", p)
+	report, err := verifyData(ctx, data, "", nil, p)
 	for _, f := range report.Findings {
 		findings = append(findings, ledger.Finding{Seq: f.Seq, What: f.What})
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -176,5 +177,60 @@ func TestFailingOrg(t *testing.T) {
 				t.Errorf("and afterwards: %+v", b.Error)
 			}
 		})
+	}
+}
+
+// get fetches a path as somebody and returns the status and the body.
+func (w *world) get(p person, path string) (int, string) {
+	w.t.Helper()
+	r, err := http.NewRequest("GET", w.url+path, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+p.token)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func TestVerifiersReadTheLog(t *testing.T) {
+	w := newWorld(t, nil)
+	w.must(w.admin, "POST", "/api/v1/checkpoint", nil, nil)
+	log := "/tlog/" + string(w.workspace())
+	if status, body := w.get(w.admin, log+"/checkpoint"); status != 200 || !strings.Contains(body, string(w.workspace())+"\n") {
+		t.Errorf("checkpoint: %d %s", status, body)
+	}
+	for _, path := range []string{"/vkey", "/checkpoint"} {
+		if status, body := w.get(w.admin, log+path); status != 200 || body == "" {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	if status, _ := w.get(w.admin, log+"/tile/0/999"); status != 404 {
+		t.Errorf("a tile that isn't: %d", status)
+	}
+	if status, _ := w.get(w.rep, log+"/checkpoint"); status != 403 {
+		t.Errorf("a representative reads the whole log: %d", status)
+	}
+	if status, _ := w.get(w.admin, "/tlog/ws_other/checkpoint"); status != 404 {
+		t.Errorf("another workspace's log: %d", status)
+	}
+	sessions, denials := 0, 0
+	for _, e := range w.entries("") {
+		if e.Kind == "ledger.read" && e.Purpose == "audit" {
+			sessions++
+		}
+		if e.Kind == "stored.denied" {
+			denials++
+		}
+	}
+	if sessions != 2 || denials != 1 { // the verifier's, and our own look just now
+		t.Errorf("%d readings and %d denials are on record", sessions, denials)
 	}
 }

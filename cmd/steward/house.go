@@ -23,6 +23,7 @@ import (
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/llm"
 	"github.com/stewardhq/steward/internal/llm/rules"
 	"github.com/stewardhq/steward/internal/policy"
@@ -38,9 +39,11 @@ const logOrigin = "steward.local"
 type houseOptions struct {
 	Data   string // the folder that holds everything
 	Create bool   // make what isn't there yet
-	Now    func() time.Time
-	Rand   io.Reader
-	Log    *slog.Logger
+	// Checkpoints is a file to add each signed checkpoint to, "" for none.
+	Checkpoints string
+	Now         func() time.Time
+	Rand        io.Reader
+	Log         *slog.Logger
 }
 
 // house is everything wired together over one data folder.
@@ -76,9 +79,11 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 	if err != nil {
 		return nil, err
 	}
-	book, err := ledger.Open(ctx, ledger.Config{
-		Store: store.Ledger{DB: data}, Sealer: keyring, Now: o.Now, Rand: o.Rand, Origin: logOrigin, Log: o.Log,
-	})
+	settings := ledger.Config{Store: store.Ledger{DB: data}, Sealer: keyring, Now: o.Now, Rand: o.Rand, Origin: logOrigin, Log: o.Log}
+	if o.Checkpoints != "" {
+		settings.Checkpoints = tlog.Keep(o.Checkpoints)
+	}
+	book, err := ledger.Open(ctx, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +129,7 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Ledger: book, Keyring: keyring, Forgetters: []retention.Forgetter{vaultForgetter{vault}}, Now: o.Now, Rand: o.Rand}
 	h.server = &api.Server{
 		Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Log: o.Log,
+		Tlog: tlog.Log{Store: store.Ledger{DB: data}, Sealer: keyring},
 	}
 	return h, nil
 }

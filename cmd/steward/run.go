@@ -37,6 +37,7 @@ func commands() []command {
 		{"run show", "show a question and its answer again", "ID", runShow, false},
 		{"log", "read the record of what was done", "[--run ID]", runLog, false},
 		{"verify", "check that nobody changed the record", "", runVerify, true},
+		{"export", "write the record out for other people's verifiers", "--tlog DIR", runExport, true},
 		{"erase", "forget a person", "--person salesforce:Contact:ID|EMAIL --yes", runErase, false},
 		{"init", "make a data folder with a workspace and its first administrator", "--workspace NAME --admin EMAIL", runInit, true},
 		{"serve", "serve the API", "", runServe, true},

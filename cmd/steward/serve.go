@@ -52,19 +52,21 @@ func runInit(ctx context.Context, in *invocation) error {
 	}
 	fmt.Fprintf(in.Out, "The workspace %s is in %s, with %s as its administrator.\n", ws.Name, server.Data, terminal.Line(*admin))
 	in.printToken(token, nil)
-	fmt.Fprintf(in.Out, "    %s\n\nKeep a copy of %s somewhere safe: without it nothing here can be read again.\n",
+	fmt.Fprintf(in.Out, "    %s\n\nNothing here can be read again without %s. Forgetting somebody replaces it.\n",
 		in.Bold("steward serve --data "+server.Data), filepath.Join(server.Data, keeperDir))
 	return nil
 }
 
 // house is what a house is opened with on behalf of a command.
 func (in *invocation) house(c config.Server, create bool, log *slog.Logger) houseOptions {
-	return houseOptions{Data: c.Data, Create: create, Now: c.Today.Clock(time.Now), Rand: rand.Reader, Log: log}
+	return houseOptions{
+		Data: c.Data, Create: create, Checkpoints: c.Checkpoints, Now: c.Today.Clock(time.Now), Rand: rand.Reader, Log: log,
+	}
 }
 
 func runServe(ctx context.Context, in *invocation) error {
 	server := config.ForServer(in.env)
-	if err := in.parseNone(in.flags(in.asJSON, server.DataFlag, server.ListenFlag, server.TodayFlag)); err != nil {
+	if err := in.parseNone(in.flags(in.asJSON, server.DataFlag, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag)); err != nil {
 		return err
 	}
 	if err := config.CheckListen(server.Listen); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/store"
 )
 
@@ -43,11 +44,19 @@ func runVerify(ctx context.Context, in *invocation) error {
 	server := config.ForServer(in.env)
 	f := in.flags(in.asJSON, server.DataFlag)
 	only := f.String("workspace", "", "verify this workspace only, by `name` or id")
+	file := f.String("known", "", "a `file` of checkpoints that `steward serve --checkpoints` wrote, to hold the ledgers against")
 	if err := in.parseNone(f); err != nil {
 		return err
 	}
+	var known []string
+	if *file != "" {
+		var err error
+		if known, err = tlog.Kept(*file); err != nil {
+			return err
+		}
+	}
 	p := in.Begin("verifying")
-	report, err := verifyData(ctx, server.Data, *only, p)
+	report, err := verifyData(ctx, server.Data, *only, known, p)
 	p.Stop()
 	if steward.KindOf(err) == steward.Internal && err != nil {
 		// A database too damaged to find the ledgers in is what verify is for: a finding, not a failure.
@@ -66,42 +75,68 @@ func runVerify(ctx context.Context, in *invocation) error {
 	return err
 }
 
-// verifyData reads the ledgers of a data folder and holds them against themselves. It writes nothing,
-// and a server may be running on the folder.
-func verifyData(ctx context.Context, dir, only string, p *terminal.Progress) (_ verified, err error) {
+// ledgers are the ledgers of a data folder, open for reading. A server may be running on the folder.
+type ledgers struct {
+	data, keys *store.DB
+	sealer     *keyring.Keyring
+	workspaces []identity.Workspace
+}
+
+// openLedgers opens those of all workspaces, or of the one named.
+func openLedgers(ctx context.Context, dir, only string) (_ *ledgers, err error) {
+	l := &ledgers{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}()
+	if l.data, err = store.OpenReadOnly(ctx, dir, store.DataFile); err != nil {
+		return nil, err
+	}
+	if l.keys, err = store.OpenReadOnly(ctx, filepath.Join(dir, keyringDir), store.KeyringFile); err != nil {
+		return nil, err
+	}
+	if l.sealer, err = keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: l.keys}, Keeper: keeper(dir), Rand: rand.Reader}); err != nil {
+		return nil, err
+	}
+	directory := identity.Directory{Workspaces: store.Identity{DB: l.data}}
+	if only == "" {
+		l.workspaces, err = directory.Workspaces.AllWorkspaces(ctx)
+		return l, err
+	}
+	one, err := directory.FindWorkspace(ctx, only)
+	l.workspaces = []identity.Workspace{one}
+	return l, err
+}
+
+// Close closes what was opened.
+func (l *ledgers) Close() (err error) {
+	for _, db := range []*store.DB{l.data, l.keys} {
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}
+	return err
+}
+
+// verifyData reads the ledgers of a data folder and holds them against themselves, and against the
+// checkpoints known. It writes nothing.
+func verifyData(ctx context.Context, dir, only string, known []string, p *terminal.Progress) (_ verified, err error) {
 	report := verified{Findings: []finding{}, Workspaces: []verifiedWorkspace{}}
-	data, err := store.OpenReadOnly(ctx, dir, store.DataFile)
+	all, err := openLedgers(ctx, dir, only)
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, data.Close()) }()
-	keys, err := store.OpenReadOnly(ctx, filepath.Join(dir, keyringDir), store.KeyringFile)
-	if err != nil {
-		return report, err
-	}
-	defer func() { err = errors.Join(err, keys.Close()) }()
-	sealer, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: keys}, Keeper: keeper(dir), Rand: rand.Reader})
-	if err != nil {
-		return report, err
-	}
-	directory := identity.Directory{Workspaces: store.Identity{DB: data}}
-	all, err := directory.Workspaces.AllWorkspaces(ctx)
-	if err == nil && only != "" {
-		var one identity.Workspace
-		one, err = directory.FindWorkspace(ctx, only)
-		all = []identity.Workspace{one}
-	}
-	if err != nil {
-		return report, err
-	}
-	for _, ws := range all {
-		found, err := ledger.Verify(ctx, ledger.Source{Store: store.Ledger{DB: data}, Sealer: sealer}, ws.ID, func(done, total uint64) {
+	defer func() { err = errors.Join(err, all.Close()) }()
+	for i, ws := range all.workspaces {
+		source := ledger.Source{Store: store.Ledger{DB: all.data}, Sealer: all.sealer, Known: known, Checked: i > 0}
+		found, err := ledger.Verify(ctx, source, ws.ID, func(done, total uint64) {
 			p.Say("verifying %s: %d of %d entries", ws.Name, done, total)
 		})
 		if err != nil {
 			return report, err
 		}
-		broken, err := brokenSeals(ctx, data, sealer, ws.ID)
+		broken, err := brokenSeals(ctx, all.data, all.sealer, ws.ID)
 		if err != nil {
 			return report, err
 		}

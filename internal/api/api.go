@@ -19,6 +19,7 @@ import (
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/policy"
 	"github.com/stewardhq/steward/internal/retention"
 )
@@ -32,10 +33,13 @@ type Server struct {
 	Gateway   *gateway.Gateway
 	Agent     *agent.Agent
 	Ledger    *ledger.Ledger
+	Tlog      tlog.Log
 	Eraser    *retention.Eraser
 	Examples  []wire.Example
 	Now       func() time.Time
 	Log       *slog.Logger
+
+	verifying sessions
 }
 
 // Handler is all routes.
@@ -65,6 +69,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/connections", s.signedIn(s.connections))
 	mux.HandleFunc("POST /api/v1/connections", s.signedIn(s.connect))
 	mux.HandleFunc("POST /api/v1/erasures", s.signedIn(s.erase))
+	mux.HandleFunc("GET /tlog/{workspace}/{path...}", s.signedIn(s.tlog))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, steward.Errorf(steward.NotFound, "there is nothing at this address; the API lives under /api/v1"))
 	})

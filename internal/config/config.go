@@ -24,6 +24,10 @@ type Server struct {
 	// Today is the day that the server takes for today, for demonstrations and tests; the time of day
 	// stays the real one. Flag --today, such as 2026-11-23; by default the real day.
 	Today Day
+	// Checkpoints is a file that each signed checkpoint of each ledger is added to, best on a disk that whoever
+	// runs the server can't write otherwise: `steward verify --known` holds the ledgers against it. Flag
+	// --checkpoints; by default none.
+	Checkpoints string
 }
 
 // Client is what every command that talks to a server can be told.
@@ -69,6 +73,11 @@ func (s *Server) ListenFlag(f *flag.FlagSet) {
 // TodayFlag lets a flag set the day.
 func (s *Server) TodayFlag(f *flag.FlagSet) {
 	f.Var(&s.Today, "today", "the `date` to take for today, such as 2026-11-23")
+}
+
+// CheckpointsFlag lets a flag name the file of checkpoints.
+func (s *Server) CheckpointsFlag(f *flag.FlagSet) {
+	f.StringVar(&s.Checkpoints, "checkpoints", s.Checkpoints, "the `file` to add each signed checkpoint to, for `steward verify --known`")
 }
 
 // Flags lets flags win over the environment.

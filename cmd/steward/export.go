@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/config"
+	"github.com/stewardhq/steward/internal/ledger/tlog"
+	"github.com/stewardhq/steward/internal/store"
+)
+
+// runExport writes a ledger out for people who don't trust us: a folder that any verifier of transparency
+// logs reads. It reads the data folder, and a server may be running on it.
+func runExport(ctx context.Context, in *invocation) (err error) {
+	server := config.ForServer(in.env)
+	f := in.flags(in.asJSON, server.DataFlag)
+	only := f.String("workspace", "", "whose ledger, by `name` or id; needed where there are several")
+	dir := f.String("tlog", "", "the `folder` to write checkpoint, vkey and tiles to, as C2SP tlog-tiles")
+	if err := in.parseNone(f); err != nil {
+		return err
+	}
+	if *dir == "" {
+		return in.misused("--tlog DIR is needed: the folder to write to")
+	}
+	all, err := openLedgers(ctx, server.Data, *only)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, all.Close()) }()
+	if len(all.workspaces) != 1 {
+		return steward.Errorf(steward.Invalid, "there are %d workspaces in this folder; name one with --workspace", len(all.workspaces))
+	}
+	ws := all.workspaces[0]
+	p := in.Begin("exporting")
+	checkpoint, err := tlog.Log{Store: store.Ledger{DB: all.data}, Sealer: all.sealer}.Export(ctx, ws.ID, *dir, func(done, total uint64) {
+		p.Say("exporting %s: %d of %d entries", ws.Name, done, total)
+	})
+	p.Stop()
+	if err != nil {
+		return err
+	}
+	if in.json {
+		return in.JSON(map[string]any{"workspace": ws.ID, "name": ws.Name, "entries": checkpoint.Size, "checkpoint": checkpoint, "tlog": *dir})
+	}
+	fmt.Fprintf(in.Out, "%s: %d entries are in %s. Their verifier key: %s\n", in.Bold(ws.Name), checkpoint.Size, *dir, checkpoint.Key)
+	return nil
+}
