@@ -227,11 +227,11 @@ var errAgain = errors.New("keyring: the root key was replaced meanwhile")
 
 // mismatch tells what it means that what was read doesn't fit together.
 func (k *Keyring) mismatch(ctx context.Context, generation uint64, err error) error {
-	st, failed := k.store.State(ctx)
+	now, failed := k.look(ctx)
 	switch {
 	case failed != nil:
 		return failed
-	case generationOf(st) != generation:
+	case now != generation:
 		return errAgain
 	}
 	return damaged(err)

@@ -23,6 +23,11 @@ type Config struct {
 	Keeper Keeper
 	Rand   io.Reader // cryptographic randomness, safe for concurrent use
 
+	// Alone says that no other process changes the store, by which a read of it before every use of
+	// keys in memory is saved. If another does nevertheless, changes still don't mix, but what it
+	// destroys may open here until Open is called again.
+	Alone bool
+
 	// Copies are kept the same as the store: a key is used once all of them have it, and a root key
 	// is destroyed once all of them have what replaced it. Losing the store and all copies loses
 	// everything that was ever sealed.
@@ -36,6 +41,7 @@ type Keyring struct {
 	keeper Keeper
 	rand   io.Reader
 	copies []DeclaredCopy
+	alone  bool
 
 	checks checks // that what is in memory is of the generation in force
 	memory memory // keys that were opened
@@ -55,7 +61,7 @@ const attempts = 200
 // interrupted. The store may be open for reading only: then what exists can be opened, and sealing under
 // a new scope is refused.
 func Open(ctx context.Context, c Config) (*Keyring, error) {
-	k := &Keyring{store: c.Store, keeper: c.Keeper, rand: c.Rand, copies: c.Copies, behind: len(c.Copies) > 0}
+	k := &Keyring{store: c.Store, keeper: c.Keeper, rand: c.Rand, copies: c.Copies, alone: c.Alone, behind: len(c.Copies) > 0}
 	if err := k.load(ctx); err != nil {
 		return nil, err
 	}

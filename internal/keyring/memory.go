@@ -3,6 +3,7 @@ package keyring
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -172,6 +173,9 @@ type look struct {
 
 // current is the generation in force, and so that of memory, unless it changes at this moment.
 func (k *Keyring) current(ctx context.Context) (uint64, error) {
+	if k.alone {
+		return k.memory.inForce().Generation, nil
+	}
 	k.checks.mu.Lock()
 	l := k.checks.next
 	first := l == nil
@@ -182,6 +186,7 @@ func (k *Keyring) current(ctx context.Context) (uint64, error) {
 	k.checks.mu.Unlock()
 	if first {
 		k.checks.turn.Lock()
+		runtime.Gosched() // so that those whom the look before has just served can join this one
 		k.checks.mu.Lock()
 		k.checks.next = nil // who comes from here on may know of a change that this look misses
 		k.checks.mu.Unlock()
@@ -197,6 +202,8 @@ func (k *Keyring) current(ctx context.Context) (uint64, error) {
 	}
 }
 
+// look compares the generation in memory with the store's, and begins again with the store's if it is
+// another.
 func (k *Keyring) look(ctx context.Context) (uint64, error) {
 	k.checks.still.RLock()
 	defer k.checks.still.RUnlock()

@@ -265,9 +265,6 @@ func (k *Keyring) rekey(c *Change, pages map[Path]*page, root Root) error {
 // begin is how every change begins, under writing: it ends what an earlier one left undone, and tells
 // the state to change, with memory of its generation.
 func (k *Keyring) begin(ctx context.Context) (State, error) {
-	if _, err := k.current(ctx); err != nil {
-		return State{}, err
-	}
 	for range attempts {
 		st, err := k.store.State(ctx)
 		if err != nil {
@@ -275,7 +272,7 @@ func (k *Keyring) begin(ctx context.Context) (State, error) {
 		}
 		root := k.memory.inForce()
 		if root.Generation != generationOf(st) {
-			if _, err := k.current(ctx); err != nil {
+			if _, err := k.look(ctx); err != nil {
 				return State{}, err
 			}
 			continue
