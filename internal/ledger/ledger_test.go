@@ -566,3 +566,60 @@ func clock() func() time.Time {
 		return now
 	}
 }
+
+// TestAppendAllIsOneOrNone writes batches from many callers at once: each has consecutive numbers, in its
+// order, and one with something wrong in it leaves nothing.
+func TestAppendAllIsOneOrNone(t *testing.T) {
+	ctx := context.Background()
+	h := open(t, t.TempDir(), nil)
+	batch := func(run string, n int) []ledger.Event {
+		events := make([]ledger.Event, n)
+		for i := range events {
+			events[i] = ledger.Event{Entry: ledger.Entry{Kind: ledger.RunRead, Run: steward.RunID(run), Records: i + 1}, Parts: []ledger.Part{{Scopes: month, Body: fmt.Append(nil, run, i)}}}
+		}
+		return events
+	}
+	const writers, each, size = 8, 5, 30
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for n := range each {
+				run := fmt.Sprintf("run_%d_%d", w, n)
+				first, err := h.AppendAll(ctx, ws, batch(run, size)...)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for i, e := range h.headers(t, ws, ledger.Query{From: first, Limit: size}) {
+					if e.Seq != first+uint64(i) || e.Run != steward.RunID(run) || e.Records != i+1 {
+						t.Errorf("entry %d of %s is %+v", i, run, e)
+					}
+				}
+				if body, err := h.Part(ctx, ws, first+7, 0); err != nil || string(body) != run+"7" {
+					t.Errorf("a part of %s: %q, %v", run, body, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	bad := batch("run_bad", 3)
+	bad[2].Entry.Caller = "Ada Lovelace"
+	if _, err := h.AppendAll(ctx, ws, bad...); err == nil {
+		t.Error("a name was written into a header")
+	}
+	bad[2].Entry = ledger.Entry{Kind: ledger.CallIntent}
+	if _, err := h.AppendAll(ctx, ws, bad...); err == nil {
+		t.Error("a bare intent was written")
+	}
+	for _, n := range []int{0, 1025} {
+		_, err := h.AppendAll(ctx, ws, make([]ledger.Event, n)...)
+		wantKind(t, err, steward.TooLarge)
+	}
+	large := batch("run_large", 3)
+	for i := range large {
+		large[i].Parts[0].Body = make([]byte, 3<<20)
+	}
+	_, err := h.AppendAll(ctx, ws, large...)
+	wantKind(t, err, steward.TooLarge)
+	sound(t, h.verify(t, ws), writers*each*size)
+}
