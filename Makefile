@@ -4,12 +4,12 @@
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help check format vet lint test race fmt bench demo
+.PHONY: help check format vet lint test clients race fmt bench demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: format vet lint test race ## everything that must pass, as CI runs it
+check: format vet lint test clients race ## everything that must pass, as CI runs it
 
 format: ## fail if a file is not formatted
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
@@ -24,6 +24,9 @@ lint: ## staticcheck, and the linters that .golangci.yml argues for
 
 test: ## the tests, as in the README
 	go test ./...
+
+clients: ## let transparency-log tools that are not ours check our logs
+	cd internal/ledger/clients && go test ./...
 
 race: ## the tests again under the race detector (needs a C compiler)
 	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 go test -race ./... # without it each process ends a second late

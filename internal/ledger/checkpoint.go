@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -78,7 +79,7 @@ func (l *Ledger) save(ctx context.Context, signed []Signed) error {
 	}
 	for _, s := range signed {
 		if err := l.tell(ctx, s.Workspace, string(s.Checkpoint.Note)); err != nil {
-			l.log.Error("a checkpoint is stored and couldn't be copied elsewhere", "workspace", string(s.Workspace), "size", s.Checkpoint.Size, "error", err)
+			l.log.Error("a checkpoint is stored and couldn't be copied elsewhere", slog.String("workspace", string(s.Workspace)), slog.Uint64("size", s.Checkpoint.Size), slog.Any("error", err))
 		}
 	}
 	return nil
@@ -238,7 +239,7 @@ func (l *Ledger) signDue() {
 		l.signing.Unlock()
 		for i, err := range errs {
 			if err != nil {
-				l.log.Error("no checkpoint was signed", "workspace", string(batch[i]), "error", err)
+				l.log.Error("no checkpoint was signed", slog.String("workspace", string(batch[i])), slog.Any("error", err))
 			}
 		}
 	}

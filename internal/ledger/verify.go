@@ -105,7 +105,7 @@ func (v *verification) run(ctx context.Context, progress func(done, total uint64
 	}()
 	if err := v.ledger(ctx, progress); err != nil {
 		cancel()
-		<-checked
+		_ = <-checked // which was cancelled
 		return err
 	}
 	if err := <-checked; err != nil {
