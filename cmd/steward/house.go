@@ -41,9 +41,11 @@ type houseOptions struct {
 	Create bool   // make what isn't there yet
 	// Checkpoints is a file to add each signed checkpoint to, "" for none.
 	Checkpoints string
-	Now         func() time.Time
-	Rand        io.Reader
-	Log         *slog.Logger
+	// KeyringCopies are folders to keep the same as the keyring.
+	KeyringCopies []string
+	Now           func() time.Time
+	Rand          io.Reader
+	Log           *slog.Logger
 }
 
 // house is everything wired together over one data folder.
@@ -65,25 +67,34 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 	if err := h.claim(o); err != nil {
 		return nil, err
 	}
-	data, err := store.OpenData(ctx, o.Data)
-	if err != nil {
-		return nil, err
-	}
-	h.first(data.Close)
+	// The keyring first: data without it is data that was lost.
 	keys, err := store.OpenKeyring(ctx, filepath.Join(o.Data, keyringDir))
 	if err != nil {
 		return nil, err
 	}
 	h.first(keys.Close)
-	keyring, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: keys}, Keeper: keeper(o.Data), Rand: o.Rand})
+	data, err := store.OpenData(ctx, o.Data)
 	if err != nil {
 		return nil, err
 	}
-	settings := ledger.Config{Store: store.Ledger{DB: data}, Sealer: keyring, Now: o.Now, Rand: o.Rand, Origin: logOrigin, Log: o.Log}
-	if o.Checkpoints != "" {
-		settings.Checkpoints = tlog.Keep(o.Checkpoints)
+	h.first(data.Close)
+	settings := keyring.Config{Store: store.Keyring{DB: keys}, Keeper: keeper(o.Data), Rand: o.Rand, Alone: true} // by the lock
+	for _, dir := range o.KeyringCopies {
+		copied, err := h.openCopy(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		settings.Copies = append(settings.Copies, copied)
 	}
-	book, err := ledger.Open(ctx, settings)
+	sealer, err := keyring.Open(ctx, settings)
+	if err != nil {
+		return nil, err
+	}
+	record := ledger.Config{Store: store.Ledger{DB: data}, Sealer: sealer, Now: o.Now, Rand: o.Rand, Origin: logOrigin, Log: o.Log}
+	if o.Checkpoints != "" {
+		record.Checkpoints = tlog.Keep(o.Checkpoints)
+	}
+	book, err := ledger.Open(ctx, record)
 	if err != nil {
 		return nil, err
 	}
@@ -106,10 +117,10 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 
 	directory := &identity.Directory{
 		Workspaces: store.Identity{DB: data}, Members: store.Identity{DB: data}, Tokens: store.Identity{DB: data},
-		Sealer: keyring, Now: o.Now, Rand: o.Rand,
+		Sealer: sealer, Now: o.Now, Rand: o.Rand,
 	}
 	vault := &privacy.Vault{
-		Store: store.Privacy{DB: data}, Persons: store.Privacy{DB: data}, Sealer: keyring, Shredder: keyring, Now: o.Now, Rand: o.Rand,
+		Store: store.Privacy{DB: data}, Persons: store.Privacy{DB: data}, Sealer: sealer, Shredder: sealer, Now: o.Now, Rand: o.Rand,
 	}
 	h.egress = &egress.Egress{}
 	h.first(func() error { h.egress.CloseIdle(); return nil })
@@ -119,17 +130,17 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 		Models:     map[string]llm.Model{llm.RulesProvider: rules.Model{}},
 		Providers:  llm.Local(),
 
-		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: keyring,
+		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: sealer,
 		Client: h.client, Now: o.Now, Rand: o.Rand,
 	}
 	h.agent = &agent.Agent{
-		Door: door, Store: store.Agent{DB: data}, Sealer: keyring, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel,
+		Door: door, Store: store.Agent{DB: data}, Sealer: sealer, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel,
 		Now: o.Now, Rand: o.Rand,
 	}
-	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Ledger: book, Keyring: keyring, Forgetters: []retention.Forgetter{vaultForgetter{vault}}, Now: o.Now, Rand: o.Rand}
+	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{vaultForgetter{vault}}, Now: o.Now, Rand: o.Rand}
 	h.server = &api.Server{
 		Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Log: o.Log,
-		Tlog: tlog.Log{Store: store.Ledger{DB: data}, Sealer: keyring},
+		Tlog: tlog.Log{Store: store.Ledger{DB: data}, Sealer: sealer},
 	}
 	return h, nil
 }
@@ -154,6 +165,19 @@ func keeper(data string) keyring.FileKeeper {
 	return keyring.FileKeeper{Dir: filepath.Join(data, keeperDir)}
 }
 
+// openCopy opens a folder as a copy of the keyring, and makes it one where it isn't.
+func (h *house) openCopy(ctx context.Context, dir string) (keyring.DeclaredCopy, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return keyring.DeclaredCopy{}, steward.Errorf(steward.Unavailable, "the folder %s for a copy of the keyring can't be made; choose another with --keyring-copy", dir).Because(err)
+	}
+	db, err := store.OpenKeyring(ctx, dir)
+	if err != nil {
+		return keyring.DeclaredCopy{}, err
+	}
+	h.first(db.Close)
+	return keyring.DeclaredCopy{Name: dir, Copy: store.Keyring{DB: db}}, nil
+}
+
 // claim makes sure of the data folder, and that no other process has it.
 func (h *house) claim(o houseOptions) error {
 	if o.Create {
@@ -162,8 +186,12 @@ func (h *house) claim(o houseOptions) error {
 				return steward.Errorf(steward.Unavailable, "the data folder %s can't be made; choose another with --data", o.Data).Because(err)
 			}
 		}
-	} else if _, err := os.Stat(filepath.Join(o.Data, store.DataFile)); err != nil {
-		return steward.Errorf(steward.NotFound, "there is no Steward data in %s; make it with `steward init`", o.Data).Because(err)
+	} else if !dataExists(o.Data) {
+		return steward.Errorf(steward.NotFound, "there is no Steward data in %s; make it with `steward init`", o.Data)
+	}
+	if _, err := os.Stat(filepath.Join(o.Data, keyringDir, store.KeyringFile)); err != nil && dataExists(o.Data) {
+		// An empty keyring in its place would open nothing, and seal what comes under keys of its own.
+		return steward.Errorf(steward.NotFound, "the keyring of %s is gone; put a copy of %s back into its folder %s", o.Data, store.KeyringFile, keyringDir).Because(err)
 	}
 	lock, err := os.OpenFile(filepath.Join(o.Data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -180,6 +208,11 @@ func (h *house) claim(o houseOptions) error {
 		return err
 	}
 	return nil
+}
+
+func dataExists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, store.DataFile))
+	return err == nil
 }
 
 // Init makes a workspace with its first administrator, and their token.

@@ -60,13 +60,13 @@ func runInit(ctx context.Context, in *invocation) error {
 // house is what a house is opened with on behalf of a command.
 func (in *invocation) house(c config.Server, create bool, log *slog.Logger) houseOptions {
 	return houseOptions{
-		Data: c.Data, Create: create, Checkpoints: c.Checkpoints, Now: c.Today.Clock(time.Now), Rand: rand.Reader, Log: log,
+		Data: c.Data, Create: create, Checkpoints: c.Checkpoints, KeyringCopies: c.KeyringCopies, Now: c.Today.Clock(time.Now), Rand: rand.Reader, Log: log,
 	}
 }
 
 func runServe(ctx context.Context, in *invocation) error {
 	server := config.ForServer(in.env)
-	if err := in.parseNone(in.flags(in.asJSON, server.DataFlag, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag)); err != nil {
+	if err := in.parseNone(in.flags(in.asJSON, server.DataFlag, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.KeyringCopiesFlag)); err != nil {
 		return err
 	}
 	if err := config.CheckListen(server.Listen); err != nil {

@@ -24,6 +24,10 @@ type Server struct {
 	// Today is the day that the server takes for today, for demonstrations and tests; the time of day
 	// stays the real one. Flag --today, such as 2026-11-23; by default the real day.
 	Today Day
+	// KeyringCopies are folders, best on other disks, that are kept the same as the keyring: a key is used once
+	// all of them have it. Losing the keyring loses everything, and it isn't part of data backups. Flag
+	// --keyring-copy, as often as needed; by default none.
+	KeyringCopies []string
 	// Checkpoints is a file that each signed checkpoint of each ledger is added to, best on a disk that whoever
 	// runs the server can't write otherwise: `steward verify --known` holds the ledgers against it. Flag
 	// --checkpoints; by default none.
@@ -73,6 +77,14 @@ func (s *Server) ListenFlag(f *flag.FlagSet) {
 // TodayFlag lets a flag set the day.
 func (s *Server) TodayFlag(f *flag.FlagSet) {
 	f.Var(&s.Today, "today", "the `date` to take for today, such as 2026-11-23")
+}
+
+// KeyringCopiesFlag lets flags name folders for copies of the keyring.
+func (s *Server) KeyringCopiesFlag(f *flag.FlagSet) {
+	f.Func("keyring-copy", "a `folder` on another disk to keep the same as the keyring (may be given several times)", func(dir string) error {
+		s.KeyringCopies = append(s.KeyringCopies, dir)
+		return nil
+	})
 }
 
 // CheckpointsFlag lets a flag name the file of checkpoints.
