@@ -101,7 +101,7 @@ func (g *Gateway) Do(ctx context.Context, caller identity.Caller, call Call) (Re
 	return result, failed
 }
 
-// target is the far side of a call, ready to act: a system's tool, a model, a system asked who we are.
+// target is the far side of a call, ready to act: a system's tool or a model.
 type target interface {
 	// asks is what policy must be asked; an error refuses the call before policy is.
 	asks() (policy.Request, error)

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/transparency-dev/merkle/compact"
@@ -105,8 +106,7 @@ func (v *verification) run(ctx context.Context, progress func(done, total uint64
 	}()
 	if err := v.ledger(ctx, progress); err != nil {
 		cancel()
-		_ = <-checked // which was cancelled
-		return err
+		return errors.Join(err, <-checked) // the second says no more than that it was cancelled
 	}
 	if err := <-checked; err != nil {
 		return v.damage(ctx, err, "part of the database")
