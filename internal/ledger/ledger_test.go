@@ -73,7 +73,7 @@ func keys(t testing.TB, dir string) *keyring.Keyring {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	k, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: db}, Keeper: keeper, Rand: rand.Reader})
+	k, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: db}, Keeper: keeper, Rand: rand.Reader, Alone: true})
 	if err != nil {
 		t.Fatal(err)
 	}
