@@ -77,7 +77,7 @@ func (d watchedDoor) Propose(ctx context.Context, caller identity.Caller, q gate
 	return p, err
 }
 
-// personal lists the personal values of some contacts, as strings to search for, once each: as they are
+// personal lists the personal values of some contacts or users, as strings to search for, once each: as they are
 // written, and full names and addresses in lower case too. (Parts of names in lower case also occur by
 // chance, in random ids.)
 func personal(contacts ...org.Row) []string {
@@ -179,7 +179,7 @@ func TestInsideOnlyTokens(t *testing.T) {
 			h.server.Gateway.Models[name] = watchedModel{m, &seen}
 		}
 	})
-	everybody := personal(w.org.Rows["Contact"]...)
+	everybody := personal(slices.Concat(w.org.Rows["Contact"], w.org.Rows["User"])...)
 	run, contact := w.story()
 	his := personal(contact)
 
