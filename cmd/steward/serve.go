@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 const (
 	drainTimeout  = 10 * time.Second // for requests under way, when it is told to stop
 	headerTimeout = 10 * time.Second // for a request's header
+	bodyTimeout   = 20 * time.Second // for a request's body, which is small
 	idleTimeout   = 2 * time.Minute  // for a client's next request
 )
 
@@ -117,12 +119,38 @@ func listen(address string, handler http.Handler, log *slog.Logger) (*serving, e
 	s := &serving{
 		url: "http://" + l.Addr().String(), failed: make(chan error, 1),
 		server: &http.Server{
-			Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+			Handler: inTime(bodyTimeout, handler), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
 			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		},
 	}
 	go func() { s.failed <- s.server.Serve(l) }()
 	return s, nil
+}
+
+// inTime gives up on a client that sends its request's body too slowly, signed in or not. The answer may
+// take as long as it takes: the limit ends with the body.
+func inTime(limit time.Duration, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		connection := http.NewResponseController(w)
+		if r.ContentLength != 0 && connection.SetReadDeadline(time.Now().Add(limit)) == nil {
+			r.Body = timed{r.Body, connection}
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// timed is a request's body that lifts its connection's deadline when it has come to its end.
+type timed struct {
+	io.ReadCloser
+	connection *http.ResponseController
+}
+
+func (t timed) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = t.connection.SetReadDeadline(time.Time{}) // which it took before, so it takes it again
+	}
+	return n, err
 }
 
 // wait serves until ctx ends, and then lets the requests under way come to their end.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -40,10 +41,10 @@ var metrics = map[string]metric{
 	},
 }
 
-const (
-	periods = `{"type":"string","enum":["this_month","last_month","this_quarter","last_quarter","next_quarter","this_year","last_year","all"]}`
-	groups  = `{"type":"string","enum":["owner","region","stage","none"]}`
-)
+// Parts of the schemas.
+var periods = fmt.Sprintf(`{"type":"string","enum":["%s"]}`, strings.Join(insight.Periods(), `","`))
+
+const groups = `{"type":"string","enum":["owner","region","stage","none"]}`
 
 // offered lists the metrics for a model.
 func offered() []llm.Tool {

@@ -166,13 +166,12 @@ type intentBody struct {
 
 // outcomeBody is the sealed part of an outcome.
 type outcomeBody struct {
-	RequestID string         `json:"request_id,omitempty"`
-	HTTP      int            `json:"http,omitempty"`
-	Fields    []string       `json:"fields,omitempty"` // that the system complained about
-	Requests  int            `json:"requests,omitempty"`
-	Records   []string       `json:"records,omitempty"` // that were read
-	Differs   []string       `json:"differs,omitempty"` // fields that read back otherwise than written
-	ReadBack  map[string]any `json:"read_back,omitempty"`
+	RequestID string   `json:"request_id,omitempty"`
+	HTTP      int      `json:"http,omitempty"`
+	Fields    []string `json:"fields,omitempty"` // that the system complained about
+	Requests  int      `json:"requests,omitempty"`
+	Records   []string `json:"records,omitempty"` // that were read
+	Differs   []string `json:"differs,omitempty"` // fields that read back otherwise than written
 }
 
 func (t *toolTarget) act(ctx context.Context) (Result, done, error) {

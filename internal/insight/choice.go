@@ -1,6 +1,7 @@
 package insight
 
 import (
+	"strings"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -100,8 +101,7 @@ func ParsePeriod(name string, today time.Time) (Period, error) {
 	case "all":
 		return Period{Name: name}, nil
 	}
-	return Period{}, steward.Errorf(steward.Invalid,
-		"there is no period %q; choose this_month, last_month, this_quarter, last_quarter, next_quarter, this_year, last_year or all", name)
+	return Period{}, steward.Errorf(steward.Invalid, "there is no period %q; choose one of %s", name, strings.Join(Periods(), ", "))
 }
 
 // Contains tells whether a day, given as its UTC midnight, is in the period.
