@@ -12,24 +12,13 @@ import (
 	"github.com/stewardhq/steward"
 )
 
-// Language is what a string argument will be embedded in, so that a value put in can be escaped for it.
-type Language string
-
-// The languages. Plain arguments travel as data and need no escaping.
-const (
-	Plain Language = "plain"
-	SOQL  Language = "soql"
-	URL   Language = "url"
-	HTML  Language = "html"
-)
-
-// Tool is one operation on a connection, as a model is offered it.
+// Tool is one operation on a connection, as a model is offered it. Its arguments are data: a connector writes
+// them into its system's language itself, so nobody else has to escape them.
 type Tool struct {
 	Name        string // [a-zA-Z0-9_-]{1,64}
 	Description string
 	Schema      json.RawMessage // JSON Schema of the arguments, an object
 	Effect      steward.Effect
-	Languages   map[string]Language // by top-level argument; what is absent is Plain
 }
 
 // Secret is a credential. It prints and logs as "[secret]".

@@ -15,10 +15,6 @@ import (
 	"github.com/stewardhq/steward/internal/llm"
 )
 
-// NotUnderstood is the stop reason of a response to a question in which no rule found a meaning. Its
-// text says so and names the nearest examples; no tool is called.
-const NotUnderstood = llm.NotUnderstood
-
 // maxTurns bounds the tool calls after one question. The longest plan takes four turns: look up by
 // name, look up by part of it, act, and one to spare.
 const maxTurns = 6
@@ -48,7 +44,7 @@ func (Model) Generate(_ context.Context, r llm.Request) (llm.Response, error) {
 	}
 	do, unplaced := understand(d.question)
 	if do == nil {
-		response.StopReason = NotUnderstood
+		response.StopReason = llm.NotUnderstood
 		response.Content = []llm.Block{{Type: llm.Text, Text: tellNotUnderstood(d.question, unplaced)}}
 		return response, nil
 	}

@@ -93,7 +93,7 @@ func TestCorpus(t *testing.T) {
 			got := calls(t, r)
 			switch {
 			case want == "not understood":
-				if r.StopReason != rules.NotUnderstood || rules.Understood(question) || strings.Count(got, "\n- ") != 3 {
+				if r.StopReason != llm.NotUnderstood || rules.Understood(question) || strings.Count(got, "\n- ") != 3 {
 					t.Fatalf("understood as %s:\n%s", r.StopReason, got)
 				}
 				return
@@ -299,7 +299,7 @@ func TestNotUnderstoodNamesTheNearest(t *testing.T) {
 }
 
 func TestEndlessQuestion(t *testing.T) {
-	if r := generate(t, asking(strings.Repeat("please ", 1<<17)+"win rate", allTools)); r.StopReason != rules.NotUnderstood {
+	if r := generate(t, asking(strings.Repeat("please ", 1<<17)+"win rate", allTools)); r.StopReason != llm.NotUnderstood {
 		t.Fatalf("stopped for %s", r.StopReason)
 	}
 }
