@@ -78,6 +78,15 @@ func encode(id string, e *Entry, node string, parts []PartHeader) (layout.Draft,
 	return b, nil
 }
 
+// Decode reads the header of an entry. Its error is of kind Internal.
+func Decode(row *Row) (Header, error) {
+	h, err := decode(row.Header)
+	if err != nil {
+		return Header{}, steward.Errorf(steward.Internal, "entry %d of the ledger can't be read; run `steward verify`", row.Seq).Because(err)
+	}
+	return h, nil
+}
+
 // decode reads a header from its bytes.
 func decode(header []byte) (h Header, err error) {
 	if err := json.Unmarshal(header, &h); err != nil {

@@ -12,62 +12,6 @@ import (
 // pageRows is how many entries are read at a time.
 const pageRows = 1024
 
-// Query says which entries to read. Empty fields ask for nothing.
-type Query struct {
-	Run        steward.RunID
-	Caller     string
-	OnBehalfOf steward.MemberID
-	From       uint64 // the first sequence number
-	Limit      int    // how many at most; 0 for all
-}
-
-// Read calls fn with each entry that fits, in order, until fn returns an error, which it passes on. It
-// reads what was there when it began, and no transaction is open while fn runs.
-func (l *Ledger) Read(ctx context.Context, ws steward.WorkspaceID, q Query, fn func(Header) error) error {
-	head, err := l.store.Head(ctx, ws)
-	if err != nil {
-		return err
-	}
-	found := 0
-	for next := q.From; next < head.Next; {
-		rows, err := l.store.Rows(ctx, ws, next, pageRows, false)
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 {
-			break
-		}
-		for _, row := range rows {
-			next = row.Seq + 1
-			if next > head.Next {
-				return nil
-			}
-			// A run's id stands in the header as it is, so most headers need no decoding.
-			if q.Run != "" && !bytes.Contains(row.Header, []byte(q.Run)) {
-				continue
-			}
-			h, err := decode(row.Header)
-			if err != nil {
-				return steward.Errorf(steward.Internal, "entry %d of the ledger can't be read; run `steward verify`", row.Seq).Because(err)
-			}
-			if !q.fits(h) {
-				continue
-			}
-			if err := fn(h); err != nil {
-				return err
-			}
-			if found++; found == q.Limit {
-				return nil
-			}
-		}
-	}
-	return nil
-}
-
-func (q Query) fits(h Header) bool {
-	return (q.Run == "" || h.Run == q.Run) && (q.Caller == "" || h.Caller == q.Caller) && (q.OnBehalfOf == "" || h.OnBehalfOf == q.OnBehalfOf)
-}
-
 // Part opens one part of an entry, counted from 0. It is Gone once one of its scopes was shredded.
 func (l *Ledger) Part(ctx context.Context, ws steward.WorkspaceID, seq uint64, index int) ([]byte, error) {
 	h, blob, err := l.entry(ctx, ws, seq, true)
@@ -102,9 +46,9 @@ func (l *Ledger) entry(ctx context.Context, ws steward.WorkspaceID, seq uint64, 
 	if len(rows) == 0 || rows[0].Seq != seq {
 		return Header{}, nil, steward.Errorf(steward.NotFound, "there is no entry %d in this ledger", seq)
 	}
-	h, err := decode(rows[0].Header)
+	h, err := Decode(&rows[0])
 	if err != nil {
-		return Header{}, nil, steward.Errorf(steward.Internal, "entry %d of the ledger can't be read; run `steward verify`", seq).Because(err)
+		return Header{}, nil, err
 	}
 	return h, rows[0].Parts, nil
 }
