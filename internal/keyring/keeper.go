@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/stewardhq/steward"
 )
@@ -38,6 +39,9 @@ type Keeper interface {
 	// Settle destroys what the root now in force has replaced: all others of its generation or an
 	// older one. Newer ones stay, since another process may be about to use them. It can be repeated.
 	Settle(ctx context.Context, inForce Root) error
+	// Horizon is how long after Settle others might still bring back what it destroyed, such as from
+	// backups of a key server: 0 if nobody can.
+	Horizon() time.Duration
 }
 
 // KeyFile is the name of the root key's file: 64 hexadecimal digits, a space, the generation as a
@@ -48,30 +52,64 @@ const KeyFile = "root.key"
 // disk than the data and be left out of its backups.
 type FileKeeper struct {
 	Dir string
+
+	// Wrap, where it is set, encrypts what the files hold: the root's name, a space, what Wrap made of
+	// the text that would stand there without it, a newline. Roots that were kept before it was set are
+	// read as they are, and are gone with the next one.
+	Wrap Wrapping
+}
+
+// Wrapping encrypts each root key under a key of its own, which is kept elsewhere and has the root's
+// name: up to 36 digits, letters and dashes. So, destroying that key ends every copy of the root's file.
+type Wrapping interface {
+	// Wrap makes the key of a root and encrypts text under it, into printable characters other than
+	// space. It is durable once Wrap has returned nil. No name is wrapped under twice.
+	Wrap(ctx context.Context, name, text string) (string, error)
+	// Unwrap decrypts. Its error is ErrUnwrappable if there is no key of that name, and else says what
+	// the operator has to do.
+	Unwrap(ctx context.Context, name, wrapped string) (string, error)
+	// Destroy destroys a key for ever. It can be repeated: what isn't there is destroyed.
+	Destroy(ctx context.Context, name string) error
+	// Horizon is Keeper's.
+	Horizon() time.Duration
+}
+
+// ErrUnwrappable says that a root's key was destroyed, so that nothing decrypts its file any more.
+var ErrUnwrappable = errors.New("keyring: there is no key that decrypts the root key")
+
+// Horizon is Keeper's.
+func (k FileKeeper) Horizon() time.Duration {
+	if k.Wrap == nil {
+		return 0
+	}
+	return k.Wrap.Horizon()
 }
 
 func (k FileKeeper) path() string { return filepath.Join(k.Dir, KeyFile) }
 
-// aside is where a root lies that isn't the one under KeyFile. The digest tells apart those that two
-// processes add at once.
-func (k FileKeeper) aside(r Root) string {
+// name names a root. The digest tells apart those that two processes add at once.
+func (r Root) name() string {
 	sum := sha256.Sum256(r.Key[:])
-	return fmt.Sprintf("%s.%d-%x", k.path(), r.Generation, sum[:8])
+	return fmt.Sprintf("%d-%x", r.Generation, sum[:8])
 }
+
+// aside is where a root lies that isn't the one under KeyFile.
+func (k FileKeeper) aside(r Root) string { return k.path() + "." + r.name() }
 
 // unfinished ends the name of a file until all of a root is in it.
 const unfinished = ".tmp"
 
-// asideGeneration reads the generation in a name that aside made, finished or not. Other files are
-// somebody else's and are let be.
-func asideGeneration(name string) (generation uint64, ok bool) {
-	number, digest, _ := strings.Cut(strings.TrimPrefix(strings.TrimSuffix(name, unfinished), KeyFile+"."), "-")
+// besideName gives the root's name in the name of a file that aside made, finished or not, and its
+// generation. Other files are somebody else's and are let be.
+func besideName(file string) (name string, generation uint64, ok bool) {
+	name, ok = strings.CutPrefix(strings.TrimSuffix(file, unfinished), KeyFile+".")
+	number, digest, _ := strings.Cut(name, "-")
 	generation, err := strconv.ParseUint(number, 10, 63)
-	return generation, err == nil && len(digest) == 16 && strings.HasPrefix(name, KeyFile+".")
+	return name, generation, ok && err == nil && len(digest) == 16
 }
 
 // Roots is Keeper's. It refuses a folder or file that others may read.
-func (k FileKeeper) Roots(context.Context) ([]Root, error) {
+func (k FileKeeper) Roots(ctx context.Context) ([]Root, error) {
 	if err := k.private(k.Dir, "700"); err != nil {
 		return nil, err
 	}
@@ -80,7 +118,7 @@ func (k FileKeeper) Roots(context.Context) ([]Root, error) {
 		return nil, err
 	}
 	defer unlock()
-	files, err := k.read()
+	files, err := k.read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +144,7 @@ func (k FileKeeper) lock(how int) (unlock func(), err error) {
 }
 
 // read gives the root keys by the files that hold them.
-func (k FileKeeper) read() (map[string]Root, error) {
+func (k FileKeeper) read(ctx context.Context) (map[string]Root, error) {
 	paths, err := k.besides()
 	if err != nil {
 		return nil, err
@@ -117,7 +155,7 @@ func (k FileKeeper) read() (map[string]Root, error) {
 		if strings.HasSuffix(path, unfinished) {
 			continue
 		}
-		r, err := k.readRoot(path)
+		r, err := k.readRoot(ctx, path)
 		switch {
 		case err == nil:
 			roots[path] = r
@@ -125,7 +163,7 @@ func (k FileKeeper) read() (map[string]Root, error) {
 			missing = err // nothing was created, or a crash came between Settle's two renames
 		case path == k.path() || !errors.Is(err, errNoKey):
 			return nil, err
-		} // else it was overwritten, and a crash kept Settle from removing it
+		} // else it or its key was destroyed, and a crash kept Settle from removing it
 	}
 	if len(roots) == 0 {
 		return nil, k.unreadable(missing)
@@ -140,7 +178,7 @@ func (k FileKeeper) besides() (paths []string, err error) {
 		return nil, k.unreadable(err)
 	}
 	for _, e := range entries {
-		if _, ours := asideGeneration(e.Name()); ours {
+		if _, _, ours := besideName(e.Name()); ours {
 			paths = append(paths, filepath.Join(k.Dir, e.Name()))
 		}
 	}
@@ -149,7 +187,7 @@ func (k FileKeeper) besides() (paths []string, err error) {
 
 var errNoKey = errors.New("keyring: the file holds no root key")
 
-func (k FileKeeper) readRoot(path string) (Root, error) {
+func (k FileKeeper) readRoot(ctx context.Context, path string) (Root, error) {
 	if err := k.private(path, "600"); err != nil {
 		return Root{}, err
 	}
@@ -158,10 +196,42 @@ func (k FileKeeper) readRoot(path string) (Root, error) {
 		return Root{}, k.unreadable(err)
 	}
 	r, ok := parseRoot(text)
+	if name, wrapped, _ := strings.Cut(strings.TrimSpace(string(text)), " "); !ok && wrapped != "" {
+		if _, _, ours := besideName(KeyFile + "." + name); ours {
+			return k.unwrap(ctx, path, name, wrapped)
+		}
+	}
 	if !ok {
 		return Root{}, steward.Errorf(steward.Unavailable, "%s should hold a root key (64 hexadecimal digits and a number) and doesn't; put it back from where you keep its copy (or, if `steward init` was interrupted, remove it and run that again)", path).Because(errNoKey)
 	}
 	return r, nil
+}
+
+func (k FileKeeper) unwrap(ctx context.Context, path, name, wrapped string) (Root, error) {
+	if k.Wrap == nil {
+		return Root{}, steward.Errorf(steward.Unavailable, "%s is encrypted under a key server's key; name that server in the settings", path)
+	}
+	text, err := k.Wrap.Unwrap(ctx, name, wrapped)
+	if errors.Is(err, ErrUnwrappable) {
+		return Root{}, steward.Errorf(steward.Unavailable, "the key server has no key for %s any more; if this file is an old copy, put the newest in its place", path).Because(errors.Join(errNoKey, err))
+	}
+	if err != nil {
+		return Root{}, err
+	}
+	r, ok := parseRoot([]byte(text))
+	if !ok || r.name() != name {
+		return Root{}, steward.Errorf(steward.Unavailable, "%s should hold root key %s and holds something else; put it back from where you keep its copy", path, name)
+	}
+	return r, nil
+}
+
+// content is what stands in a root's file.
+func (k FileKeeper) content(ctx context.Context, r Root) (string, error) {
+	if k.Wrap == nil {
+		return r.text(), nil
+	}
+	wrapped, err := k.Wrap.Wrap(ctx, r.name(), r.text())
+	return r.name() + " " + wrapped + "\n", err
 }
 
 func (r Root) text() string { return fmt.Sprintf("%x %d\n", r.Key, r.Generation) }
@@ -217,7 +287,11 @@ func (k FileKeeper) Create(random io.Reader) error {
 	} else if len(besides) > 0 {
 		return steward.Errorf(steward.Conflict, "there is a root key at %s already, and it stays", besides[0])
 	}
-	err := writeNew(k.path(), first.text())
+	content, err := k.content(context.Background(), first) // which nobody is in a hurry for, once in a keyring's life
+	if err != nil {
+		return err
+	}
+	err = writeNew(k.path(), content)
 	if errors.Is(err, fs.ErrExist) {
 		return steward.Errorf(steward.Conflict, "there is a root key at %s already, and it stays", k.path()).Because(err)
 	}
@@ -232,13 +306,18 @@ func (k FileKeeper) Create(random io.Reader) error {
 }
 
 // Add is Keeper's.
-func (k FileKeeper) Add(_ context.Context, next Root) error {
+func (k FileKeeper) Add(ctx context.Context, next Root) error {
 	unlock, err := k.lock(syscall.LOCK_EX)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := writeNew(k.aside(next)+unfinished, next.text()); err != nil {
+	content, err := k.content(ctx, next)
+	if err != nil {
+		return err
+	}
+	// A crash before here leaves a key that wraps nothing, if there is a Wrapping.
+	if err := writeNew(k.aside(next)+unfinished, content); err != nil {
 		return k.unwritten(err)
 	}
 	// A crash before here leaves a file that nobody reads, and that Settle removes.
@@ -253,13 +332,13 @@ func (k FileKeeper) Add(_ context.Context, next Root) error {
 }
 
 // Settle is Keeper's.
-func (k FileKeeper) Settle(_ context.Context, inForce Root) error {
+func (k FileKeeper) Settle(ctx context.Context, inForce Root) error {
 	unlock, err := k.lock(syscall.LOCK_EX)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	files, err := k.read()
+	files, err := k.read(ctx)
 	if err != nil {
 		return err
 	}
@@ -288,10 +367,17 @@ func (k FileKeeper) Settle(_ context.Context, inForce Root) error {
 		return err
 	}
 	for _, path := range paths {
-		if generation, _ := asideGeneration(filepath.Base(path)); generation > inForce.Generation || path == k.aside(inForce) {
+		name, generation, _ := besideName(filepath.Base(path))
+		if generation > inForce.Generation || path == k.aside(inForce) {
 			continue
 		}
-		// A crash here leaves the old key, until Settle is run again, or a file of zeros, which holds none.
+		if k.Wrap != nil && name != inForce.name() {
+			if err := k.Wrap.Destroy(ctx, name); err != nil {
+				return err
+			}
+		}
+		// A crash here leaves the old key, until Settle is run again, or a file that holds none: of zeros,
+		// or one that nothing decrypts.
 		if err := destroy(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return k.unwritten(err)
 		}

@@ -3,12 +3,15 @@ package keyring_test
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/keyring"
@@ -72,10 +75,43 @@ func onlyKeyFile(t testing.TB, dir string) {
 	}
 }
 
+// keyServer is a Wrapping in memory: what was wrapped under the keys that still exist, by their names.
+type keyServer map[string]string
+
+func (s keyServer) Wrap(_ context.Context, name, text string) (string, error) {
+	if s[name] != "" {
+		return "", fmt.Errorf("%s is wrapped under twice", name)
+	}
+	s[name] = text
+	return fmt.Sprintf("wrapped:%x", sha256.Sum256([]byte(name))), nil
+}
+
+func (s keyServer) Unwrap(_ context.Context, name, _ string) (string, error) {
+	if s[name] == "" {
+		return "", keyring.ErrUnwrappable
+	}
+	return s[name], nil
+}
+
+func (s keyServer) Destroy(_ context.Context, name string) error { delete(s, name); return nil }
+
+func (s keyServer) Horizon() time.Duration { return time.Hour }
+
 func TestFileKeeperReplacesRoots(t *testing.T) {
+	t.Run("in clear", func(t *testing.T) { replacesRoots(t, nil) })
+	t.Run("wrapped", func(t *testing.T) {
+		s := keyServer{}
+		replacesRoots(t, s)
+		if len(s) != 1 {
+			t.Errorf("the key server has %d keys left for one root", len(s))
+		}
+	})
+}
+
+func replacesRoots(t *testing.T, wrap keyring.Wrapping) {
 	ctx := context.Background()
 	dir := filepath.Join(t.TempDir(), "keys")
-	k := keyring.FileKeeper{Dir: dir}
+	k := keyring.FileKeeper{Dir: dir, Wrap: wrap}
 	must(t, k.Create(rand.Reader))
 	roots, err := k.Roots(ctx)
 	must(t, err)
@@ -126,11 +162,91 @@ func TestFileKeeperReplacesRoots(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(dir, "root.key.3-0123456789abcdef.tmp"), []byte("ab"), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "root.key.3-0123456789abcdef"), make([]byte, 67), 0o600))
 	want("with leftovers", third, keyring.Root{Generation: 4, Key: [32]byte{4}})
-	must(t, os.Rename(filepath.Join(dir, keyring.KeyFile), filepath.Join(dir, "root.key.3-fedcba9876543210")))
+	digest := sha256.Sum256(third.Key[:])
+	must(t, os.Rename(filepath.Join(dir, keyring.KeyFile), filepath.Join(dir, fmt.Sprintf("root.key.3-%x", digest[:8]))))
 	want("between the renames", third, keyring.Root{Generation: 4, Key: [32]byte{4}})
 	wantKind(t, "creating between the renames", k.Create(rand.Reader), steward.Conflict)
 	must(t, k.Settle(ctx, keyring.Root{Generation: 4, Key: [32]byte{4}}))
 	want("after all", keyring.Root{Generation: 4, Key: [32]byte{4}})
 	must(t, os.Remove(filepath.Join(dir, "root.key.bak")))
 	onlyKeyFile(t, dir)
+}
+
+// fails is a Wrapping whose server can't be reached.
+type fails struct{ keyServer }
+
+var errServer = steward.Errorf(steward.Unavailable, "the server is sealed")
+
+func (fails) Wrap(context.Context, string, string) (string, error)   { return "", errServer }
+func (fails) Unwrap(context.Context, string, string) (string, error) { return "", errServer }
+func (fails) Destroy(context.Context, string) error                  { return errServer }
+
+func TestWrappedRoots(t *testing.T) {
+	ctx := context.Background()
+	dir := filepath.Join(t.TempDir(), "keys")
+	clear := keyring.FileKeeper{Dir: dir}
+	must(t, clear.Create(rand.Reader))
+	first := roots(t, clear)[0]
+	if clear.Horizon() != 0 {
+		t.Error("others could bring back what lies in a file only")
+	}
+
+	// Roots in clear are taken over, and the key server's come with the next one.
+	s := keyServer{}
+	k := keyring.FileKeeper{Dir: dir, Wrap: s}
+	if got := roots(t, k); !slices.Equal(got, []keyring.Root{first}) {
+		t.Fatalf("%d roots, or another", len(got))
+	}
+	second := keyring.Root{Generation: 2, Key: [32]byte{2}}
+	must(t, k.Add(ctx, second))
+	must(t, k.Settle(ctx, second))
+	onlyKeyFile(t, dir)
+	text, err := os.ReadFile(filepath.Join(dir, keyring.KeyFile))
+	must(t, err)
+	if strings.Contains(string(text), fmt.Sprintf("%x", second.Key[:8])) || len(s) != 1 || k.Horizon() != time.Hour {
+		t.Errorf("%q, %d keys, %v", text, len(s), k.Horizon())
+	}
+	_, err = clear.Roots(ctx)
+	wantKind(t, "without the key server", err, steward.Unavailable)
+
+	// While the server says no, nothing changes.
+	down := keyring.FileKeeper{Dir: dir, Wrap: fails{s}}
+	third := keyring.Root{Generation: 3, Key: [32]byte{3}}
+	elsewhere := keyring.FileKeeper{Dir: filepath.Join(t.TempDir(), "keys"), Wrap: fails{s}}
+	for what, do := range map[string]func() error{
+		"Roots":  func() error { _, err := down.Roots(ctx); return err },
+		"Add":    func() error { return down.Add(ctx, third) },
+		"Settle": func() error { return down.Settle(ctx, second) },
+		"Create": func() error { return elsewhere.Create(rand.Reader) },
+	} {
+		if err := do(); !errors.Is(err, errServer) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	onlyKeyFile(t, dir)
+
+	// An old copy of the folder, or a file under another root's name, is no root.
+	old := copyOfKeys(t, k)
+	must(t, k.Add(ctx, third))
+	aside, err := filepath.Glob(filepath.Join(dir, "root.key.3-*"))
+	must(t, err)
+	must(t, k.Settle(ctx, third))
+	old.Wrap = s
+	_, err = old.Roots(ctx)
+	wantKind(t, "an old copy", err, steward.Unavailable)
+	if !strings.Contains(steward.Message(err), "put the newest in its place") {
+		t.Error(err)
+	}
+	must(t, k.Add(ctx, keyring.Root{Generation: 4, Key: [32]byte{4}}))
+	text, err = os.ReadFile(filepath.Join(dir, keyring.KeyFile))
+	must(t, err)
+	digest := sha256.Sum256(make([]byte, 32))
+	forged := strings.Replace(string(text), filepath.Base(aside[0])[len("root.key."):], fmt.Sprintf("3-%x", digest[:8]), 1)
+	s[fmt.Sprintf("3-%x", digest[:8])] = s[filepath.Base(aside[0])[len("root.key."):]]
+	must(t, os.WriteFile(filepath.Join(dir, keyring.KeyFile), []byte(forged), 0o600))
+	_, err = k.Roots(ctx)
+	wantKind(t, "a root under another's name", err, steward.Unavailable)
+	if strings.Contains(err.Error(), fmt.Sprintf("%x", third.Key[:8])) {
+		t.Error("the error shows the key")
+	}
 }

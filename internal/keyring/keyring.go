@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unicode"
 
 	"github.com/stewardhq/steward"
@@ -120,6 +121,10 @@ func (k *Keyring) Alive(ctx context.Context, ws steward.WorkspaceID, scope stewa
 	w, found, err := k.store.Find(ctx, ws, []steward.Scope{scope})
 	return err == nil && w.Standing == Made && found[0].Standing == Made, err
 }
+
+// Horizon is how long after a shred what it destroyed might be brought back by whoever keeps old copies
+// of the keyring and of the keeper's: 0 if it is destroyed wholly once Shred has returned.
+func (k *Keyring) Horizon() time.Duration { return k.keeper.Horizon() }
 
 // scopeKeys is the scopes' keys, one behind the other in the order given.
 func (k *Keyring) scopeKeys(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope, create bool) ([]byte, error) {
