@@ -33,6 +33,7 @@ var house = []room{
 	{"internal/ledger/tree", "", "what hash stands for all of it, and who signs it"},
 	{"internal/ledger", "ledger/layout ledger/tree", "write it down"},
 	{"internal/ledger/tlog", "ledger ledger/tree", "how can others check it?"},
+	{"internal/ledger/witness", "ledger/tree", "who outside has seen it?"},
 	{"internal/keyring", "", "seal it, and forget it"},
 	{"internal/insight", "", "what do the numbers say?"},
 	{"internal/config", "", "what can be set?"},
