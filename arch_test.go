@@ -35,6 +35,7 @@ var house = []room{
 	{"internal/ledger/tlog", "ledger ledger/tree", "how can others check it?"},
 	{"internal/ledger/witness", "ledger/tree", "who outside has seen it?"},
 	{"internal/keyring", "", "seal it, and forget it"},
+	{"internal/keyring/transit", "keyring", "what encrypts the root key's file?"},
 	{"internal/insight", "", "what do the numbers say?"},
 	{"internal/config", "", "what can be set?"},
 	{"internal/soql", "", "Salesforce's query language, its grammar only"},
@@ -68,6 +69,7 @@ var house = []room{
 // each: changing our mind about one must not be felt elsewhere.
 var libraries = map[string]string{
 	"github.com/cedar-policy/cedar-go":    "internal/policy",
+	"github.com/openbao/openbao/api/v2":   "internal/keyring/transit",
 	"github.com/transparency-dev/formats": "internal/ledger",
 	"github.com/transparency-dev/merkle":  "internal/ledger",
 	"golang.org/x/mod":                    "internal/ledger",
