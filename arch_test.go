@@ -59,9 +59,12 @@ var house = []room{
 	{"internal/store/storetest", "identity privacy ledger keyring retention gateway agent", "one conformance suite for each of those interfaces; it knows no database"},
 	{"internal/api/wire", "ledger llm", "the JSON that goes over the wire, for whoever speaks to the API"},
 	{"internal/api", "api/wire agent gateway retention identity policy ledger ledger/tlog", "shows what they answer, in their words"},
-	{"cmd/steward/terminal", "api/wire llm retention", "how people see what it answers"},
+	{"cmd/steward/terminal", "", "how text gets to people, and back"},
+	{"cmd/steward/command", "cmd/steward/terminal config", "how a command line is read, and how it ends"},
+	{"cmd/steward/show", "api/wire llm retention cmd/steward/terminal", "how people see what it answers"},
 	{"cmd/steward/client", "api/wire config egress ledger retention", "how one member speaks to it"},
-	{"cmd/steward/demo", "api/wire egress ledger llm cmd/steward/client cmd/steward/terminal", "a story told through the client"},
+	{"cmd/steward/member", "api/wire cmd/steward/client cmd/steward/command cmd/steward/show cmd/steward/terminal", "what a member has it do"},
+	{"cmd/steward/demo", "api/wire egress ledger llm cmd/steward/client cmd/steward/show cmd/steward/terminal", "a story told through the client"},
 	{"cmd/steward", "*", "the wiring"},
 }
 

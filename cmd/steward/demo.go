@@ -12,20 +12,21 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/client"
+	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/demo"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/store"
 )
 
-func runDemo(ctx context.Context, in *invocation) (err error) {
+func runDemo(ctx context.Context, in *command.Invocation) (err error) {
 	var settings config.Server
-	f := in.flags(settings.TodayFlag, func(f *flag.FlagSet) {
+	f := in.Flags(settings.TodayFlag, func(f *flag.FlagSet) {
 		f.StringVar(&settings.Data, "data", "", "the `folder` to keep everything in (default a temporary one, removed at the end)")
 	})
 	once := f.Bool("once", false, "end after the story, with status 0 only if every step held")
 	seed := seedFlag(f)
-	if err := in.parseNone(f); err != nil {
+	if err := in.ParseNone(f); err != nil {
 		return err
 	}
 	if settings.Data == "" {
@@ -50,7 +51,7 @@ func runDemo(ctx context.Context, in *invocation) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, box.stop(ctx)) }()
-	h, err := openHouse(ctx, in.house(settings, true, log))
+	h, err := openHouse(ctx, optionsOf(settings, true, log))
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,9 @@ func runDemo(ctx context.Context, in *invocation) (err error) {
 		SignIn: func(token string) (*client.Client, error) {
 			return client.Dial(config.Client{URL: server.url, Token: token})
 		},
-		Verify: in.verifyDemo,
+		Verify: func(ctx context.Context, data string) (uint64, []ledger.Finding, error) {
+			return verifyDemo(ctx, in, data)
+		},
 		Header: headerOnDisk,
 	}
 	for _, u := range box.users {
@@ -96,7 +99,7 @@ func runDemo(ctx context.Context, in *invocation) (err error) {
 }
 
 // verifyDemo is `steward verify` for the story.
-func (in *invocation) verifyDemo(ctx context.Context, data string) (entries uint64, findings []ledger.Finding, err error) {
+func verifyDemo(ctx context.Context, in *command.Invocation, data string) (entries uint64, findings []ledger.Finding, err error) {
 	p := in.Begin("verifying")
 	defer p.Stop()
 	report, err := verifyData(ctx, data, "", nil, p)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/store"
@@ -13,16 +14,16 @@ import (
 
 // runExport writes a ledger out for people who don't trust us: a folder that any verifier of transparency
 // logs reads. It reads the data folder, and a server may be running on it.
-func runExport(ctx context.Context, in *invocation) (err error) {
-	server := config.ForServer(in.env)
-	f := in.flags(in.asJSON, server.DataFlag)
+func runExport(ctx context.Context, in *command.Invocation) (err error) {
+	server := config.ForServer(in.Env)
+	f := in.Flags(in.JSONFlag, server.DataFlag)
 	only := f.String("workspace", "", "whose ledger, by `name` or id; needed where there are several")
 	dir := f.String("tlog", "", "the `folder` to write checkpoint, vkey and tiles to, as C2SP tlog-tiles")
-	if err := in.parseNone(f); err != nil {
+	if err := in.ParseNone(f); err != nil {
 		return err
 	}
 	if *dir == "" {
-		return in.misused("--tlog DIR is needed: the folder to write to")
+		return in.Misused("--tlog DIR is needed: the folder to write to")
 	}
 	all, err := openLedgers(ctx, server.Data, *only)
 	if err != nil {
@@ -41,7 +42,7 @@ func runExport(ctx context.Context, in *invocation) (err error) {
 	if err != nil {
 		return err
 	}
-	if in.json {
+	if in.AsJSON {
 		return in.JSON(map[string]any{"workspace": ws.ID, "name": ws.Name, "entries": checkpoint.Size, "checkpoint": checkpoint, "tlog": *dir})
 	}
 	fmt.Fprintf(in.Out, "%s: %d entries are in %s. Their verifier key: %s\n", in.Bold(ws.Name), checkpoint.Size, *dir, checkpoint.Key)

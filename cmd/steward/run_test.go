@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -28,106 +27,24 @@ import (
 // typed runs a command in this process, as on a terminal where in is typed.
 func typed(env map[string]string, in string, args ...string) (status int, out, err string) {
 	var stdout, stderr bytes.Buffer
-	status = run(context.Background(), args, func(name string) string { return env[name] }, terminal.Terminal{
+	status = commands().Run(context.Background(), args, func(name string) string { return env[name] }, terminal.Terminal{
 		In: strings.NewReader(in), Out: &stdout, Err: &stderr, InTerminal: true, OutTerminal: true, ErrTerminal: true,
 	})
 	return status, stdout.String(), stderr.String()
 }
 
-func TestEveryKindHasAnExitStatus(t *testing.T) {
-	contract := map[steward.Kind]int{steward.Invalid: 2, steward.NeedsApproval: 3, steward.Denied: 4, steward.Unauthenticated: 5}
-	for _, k := range steward.Kinds() {
-		status, ok := exits[k]
-		want := contract[k]
-		if want == 0 {
-			want = 1
-		}
-		if !ok || status != want {
-			t.Errorf("%v exits with %d (in the table: %v), want %d", k, status, ok, want)
-		}
-	}
-	if len(exits) != len(steward.Kinds()) {
-		t.Errorf("the table has %d kinds, there are %d", len(exits), len(steward.Kinds()))
-	}
-}
-
 func TestEveryCommandExplainsItself(t *testing.T) {
 	for _, c := range commands() {
-		args := append(strings.Fields(c.name), "--help")
+		args := append(strings.Fields(c.Name), "--help")
 		status, out, stderr := typed(nil, "", args...)
-		if c.name == "help" {
+		if c.Name == "help" {
 			continue // which lists them all
 		}
-		if status != 0 || stderr != "" || !strings.Contains(out, c.summary) || !strings.Contains(out, "steward "+c.name) {
-			t.Errorf("%s --help: status %d\n%s%s", c.name, status, out, stderr)
+		if status != 0 || stderr != "" || !strings.Contains(out, c.Summary) || !strings.Contains(out, "steward "+c.Name) {
+			t.Errorf("%s --help: status %d\n%s%s", c.Name, status, out, stderr)
 		}
-		if status, _, stderr := typed(nil, "", append(strings.Fields(c.name), "--no-such-flag")...); status != 2 || !strings.Contains(stderr, "--no-such-flag") {
-			t.Errorf("%s --no-such-flag: status %d %s", c.name, status, stderr)
-		}
-	}
-}
-
-func TestFlagsAnywhere(t *testing.T) {
-	for _, c := range []struct {
-		args   []string
-		json   bool
-		others []string
-	}{
-		{[]string{"a", "b"}, false, []string{"a", "b"}},
-		{[]string{"--json", "a", "b"}, true, []string{"a", "b"}},
-		{[]string{"a", "--json", "b"}, true, []string{"a", "b"}},
-		{[]string{"a", "b", "-json"}, true, []string{"a", "b"}},
-		{[]string{"a", "--", "--json"}, false, []string{"a", "--json"}},
-		{[]string{"--", "--json", "--"}, false, []string{"--json", "--"}},
-		{[]string{"--json=false", "a"}, false, []string{"a"}},
-		{nil, false, nil},
-	} {
-		in := &invocation{args: c.args}
-		others, err := in.parse(in.flags(in.asJSON))
-		if err != nil || in.json != c.json || !slices.Equal(others, c.others) {
-			t.Errorf("%q: %q, json %v, %v", c.args, others, in.json, err)
-		}
-	}
-}
-
-// What answers may be anything: a proxy's page, nothing, or half an answer.
-func TestStrangeServers(t *testing.T) {
-	for name, c := range map[string]struct {
-		answer  http.HandlerFunc
-		says    string
-		command []string
-		status  int
-	}{
-		"a page": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Welcome</html>") },
-			"is no Steward server", []string{"ask", "hello"}, 1},
-		"a page not found": {func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) },
-			"is no Steward server", []string{"log"}, 1},
-		"a redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) },
-			"is no Steward server", []string{"workspace", "show"}, 1},
-		"an error without text": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502); fmt.Fprint(w, `{"error":{}}`) },
-			"is no Steward server", []string{"approve"}, 1},
-		"half an answer": {func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "100")
-			fmt.Fprint(w, `{"run":`)
-		},
-			"broke off", []string{"ask", "hello"}, 1},
-		"a log that fails on its way": {func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, `{"seq":0,"kind":"run.started","error":""}`+"\n"+`{"error":{"kind":"internal","message":"entry 1 of the ledger can't be read"}}`+"\n")
-		}, "entry 1 of the ledger can't be read", []string{"log", "--json"}, 1},
-		"a kind from the future": {func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(400)
-			fmt.Fprint(w, `{"error":{"kind":"paradox","message":"try yesterday"}}`)
-		}, "try yesterday", []string{"ask", "hello"}, 1},
-		"escapes": {func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(403)
-			fmt.Fprint(w, `{"error":{"kind":"denied","message":"no \u001b[2J\u009b2J\nno"}}`)
-		}, "steward: no [2J2J no\n", []string{"ask", "hello"}, 4},
-	} {
-		server := httptest.NewServer(c.answer)
-		status, out, stderr := typed(map[string]string{"STEWARD_URL": server.URL, "STEWARD_TOKEN": "stw_x"}, "", c.command...)
-		server.Close()
-		if status != c.status || !strings.Contains(stderr, c.says) || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("%s: status %d, %q %q", name, status, out, stderr)
+		if status, _, stderr := typed(nil, "", append(strings.Fields(c.Name), "--no-such-flag")...); status != 2 || !strings.Contains(stderr, "--no-such-flag") {
+			t.Errorf("%s --no-such-flag: status %d %s", c.Name, status, stderr)
 		}
 	}
 }
@@ -198,7 +115,7 @@ func TestDemo(t *testing.T) {
 	one := func(args ...string) {
 		var out, err bytes.Buffer
 		began := time.Now()
-		status := run(context.Background(), append([]string{"demo", "--once", "--today", "2026-11-23"}, args...), func(string) string { return "" }, terminal.Terminal{
+		status := commands().Run(context.Background(), append([]string{"demo", "--once", "--today", "2026-11-23"}, args...), func(string) string { return "" }, terminal.Terminal{
 			In: strings.NewReader(""), Out: &out, Err: &err,
 		})
 		if status != 0 || !strings.Contains(out.String(), "All five steps held") || strings.Contains(out.String(), "not so:") {
@@ -254,7 +171,7 @@ func TestDemoStops(t *testing.T) {
 	defer cancel()
 	told := &notice{want: "The server goes on at", then: cancel}
 	var stderr bytes.Buffer
-	status := run(ctx, []string{"demo", "--today", "2026-11-23"}, func(string) string { return "" }, terminal.Terminal{In: strings.NewReader(""), Out: told, Err: &stderr})
+	status := commands().Run(ctx, []string{"demo", "--today", "2026-11-23"}, func(string) string { return "" }, terminal.Terminal{In: strings.NewReader(""), Out: told, Err: &stderr})
 	if status != 0 {
 		t.Errorf("status %d %s", status, stderr.String())
 	}
@@ -262,7 +179,7 @@ func TestDemoStops(t *testing.T) {
 	defer cancelHalf()
 	told = &notice{want: "2. Deals", then: cancelHalf}
 	stderr.Reset()
-	status = run(half, []string{"demo", "--today", "2026-11-23"}, func(string) string { return "" }, terminal.Terminal{In: strings.NewReader(""), Out: told, Err: &stderr})
+	status = commands().Run(half, []string{"demo", "--today", "2026-11-23"}, func(string) string { return "" }, terminal.Terminal{In: strings.NewReader(""), Out: told, Err: &stderr})
 	if status != 1 || !strings.Contains(stderr.String(), "interrupted") {
 		t.Errorf("interrupted: status %d %s", status, stderr.String())
 	}

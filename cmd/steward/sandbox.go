@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/sandbox"
 	"github.com/stewardhq/steward/internal/sandbox/org"
@@ -22,32 +23,32 @@ type sandboxUser struct {
 	AccessToken string `json:"access_token"`
 }
 
-func runSandbox(ctx context.Context, in *invocation) error {
+func runSandbox(ctx context.Context, in *command.Invocation) error {
 	settings := config.Server{Listen: "127.0.0.1:7879"}
-	f := in.flags(in.asJSON, settings.ListenFlag, settings.TodayFlag)
+	f := in.Flags(in.JSONFlag, settings.ListenFlag, settings.TodayFlag)
 	data := f.String("data", "acme", "which `company`: acme, with three years of deals, or empty")
 	seed := seedFlag(f)
-	if err := in.parseNone(f); err != nil {
+	if err := in.ParseNone(f); err != nil {
 		return err
 	}
 	if *data != "acme" && *data != "empty" {
-		return in.misused("--data is acme or empty")
+		return in.Misused("--data is acme or empty")
 	}
 	if err := config.CheckListen(settings.Listen); err != nil {
 		return err
 	}
-	box, err := openSandbox(settings.Listen, *data, *seed, settings.Today.Clock(time.Now), in.logger())
+	box, err := openSandbox(settings.Listen, *data, *seed, settings.Today.Clock(time.Now), in.Logger())
 	if err != nil {
 		return err
 	}
-	if in.json {
+	if in.AsJSON {
 		err = in.JSON(struct {
 			InstanceURL string        `json:"instance_url"`
 			APIVersion  string        `json:"api_version"`
 			Users       []sandboxUser `json:"users"`
 		}{box.url, sandboxVersion, box.users})
 	} else {
-		in.printSandbox(box)
+		printSandbox(in, box)
 	}
 	if err != nil {
 		return err
@@ -80,7 +81,7 @@ func openSandbox(address, data string, seed uint64, now func() time.Time, log *s
 	return box, nil
 }
 
-func (in *invocation) printSandbox(box *sandboxServing) {
+func printSandbox(in *command.Invocation, box *sandboxServing) {
 	fmt.Fprintf(in.Out, "This is a sandbox: a Salesforce-compatible org of invented people and deals. Nothing in it is kept.\nIt is at %s\n\n", in.Bold(box.url))
 	var rows [][]string
 	for _, u := range box.users {

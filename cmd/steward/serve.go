@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/command"
+	"github.com/stewardhq/steward/cmd/steward/show"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/config"
 )
@@ -27,21 +29,21 @@ const (
 	idleTimeout   = 2 * time.Minute  // for a client's next request
 )
 
-func runInit(ctx context.Context, in *invocation) error {
-	server := config.ForServer(in.env)
-	f := in.flags(in.asJSON, server.DataFlag, server.TodayFlag)
+func runInit(ctx context.Context, in *command.Invocation) error {
+	server := config.ForServer(in.Env)
+	f := in.Flags(in.JSONFlag, server.DataFlag, server.TodayFlag)
 	workspace := f.String("workspace", "", "the workspace's `name`: lower-case letters, digits and dashes")
 	admin := f.String("admin", "", "the e-mail `address` of its first administrator")
-	if err := in.parseNone(f); err != nil {
+	if err := in.ParseNone(f); err != nil {
 		return err
 	}
 	if *workspace == "" || *admin == "" {
-		return in.misused("--workspace and --admin are needed")
+		return in.Misused("--workspace and --admin are needed")
 	}
 	if a, err := mail.ParseAddress(*admin); err != nil || a.Address != *admin { // before anything is made
-		return in.misused("--admin is an e-mail address, such as ana@example.com")
+		return in.Misused("--admin is an e-mail address, such as ana@example.com")
 	}
-	h, err := openHouse(ctx, in.house(server, true, in.logger()))
+	h, err := openHouse(ctx, optionsOf(server, true, in.Logger()))
 	if err != nil {
 		return err
 	}
@@ -49,33 +51,33 @@ func runInit(ctx context.Context, in *invocation) error {
 	if err = errors.Join(err, h.Close(ctx)); err != nil {
 		return err
 	}
-	if in.json {
+	if in.AsJSON {
 		return in.JSON(map[string]any{"workspace": ws.ID, "name": ws.Name, "token": token})
 	}
 	fmt.Fprintf(in.Out, "The workspace %s is in %s, with %s as its administrator.\n", ws.Name, server.Data, terminal.Line(*admin))
-	in.printToken(token, nil)
+	show.Token(in.Terminal, token, nil)
 	fmt.Fprintf(in.Out, "    %s\n\nNothing here can be read again without %s. Forgetting somebody replaces it.\n",
 		in.Bold("steward serve --data "+server.Data), filepath.Join(server.Data, keeperDir))
 	return nil
 }
 
-// house is what a house is opened with on behalf of a command.
-func (in *invocation) house(c config.Server, create bool, log *slog.Logger) houseOptions {
+// optionsOf is what a house is opened with as the settings say.
+func optionsOf(c config.Server, create bool, log *slog.Logger) houseOptions {
 	return houseOptions{
 		Data: c.Data, Create: create, Checkpoints: c.Checkpoints, KeyringCopies: c.KeyringCopies, Now: c.Today.Clock(time.Now), Rand: rand.Reader, Log: log,
 	}
 }
 
-func runServe(ctx context.Context, in *invocation) error {
-	server := config.ForServer(in.env)
-	if err := in.parseNone(in.flags(in.asJSON, server.DataFlag, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.KeyringCopiesFlag)); err != nil {
+func runServe(ctx context.Context, in *command.Invocation) error {
+	server := config.ForServer(in.Env)
+	if err := in.ParseNone(in.Flags(in.JSONFlag, server.DataFlag, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.KeyringCopiesFlag)); err != nil {
 		return err
 	}
 	if err := config.CheckListen(server.Listen); err != nil {
 		return err
 	}
-	log := in.logger()
-	h, err := openHouse(ctx, in.house(server, false, log))
+	log := in.Logger()
+	h, err := openHouse(ctx, optionsOf(server, false, log))
 	if err != nil {
 		return err
 	}
@@ -90,7 +92,7 @@ func runServe(ctx context.Context, in *invocation) error {
 			log.Error("an interrupted run could not be carried on", slog.Any("error", err))
 		}
 	}()
-	if in.json {
+	if in.AsJSON {
 		err = in.JSON(map[string]string{"url": running.url})
 	} else {
 		fmt.Fprintf(in.Out, "Steward serves %s at %s\n", server.Data, in.Bold(running.url))

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/identity"
@@ -40,12 +41,12 @@ type verifiedWorkspace struct {
 	Checkpoint *ledger.Checkpoint  `json:"checkpoint"` // the last one with a valid signature
 }
 
-func runVerify(ctx context.Context, in *invocation) error {
-	server := config.ForServer(in.env)
-	f := in.flags(in.asJSON, server.DataFlag)
+func runVerify(ctx context.Context, in *command.Invocation) error {
+	server := config.ForServer(in.Env)
+	f := in.Flags(in.JSONFlag, server.DataFlag)
 	only := f.String("workspace", "", "verify this workspace only, by `name` or id")
 	file := f.String("known", "", "a `file` of checkpoints that `steward serve --checkpoints` wrote, to hold the ledgers against")
-	if err := in.parseNone(f); err != nil {
+	if err := in.ParseNone(f); err != nil {
 		return err
 	}
 	var known []string
@@ -64,13 +65,13 @@ func runVerify(ctx context.Context, in *invocation) error {
 	} else if err != nil {
 		return err
 	}
-	if in.json {
+	if in.AsJSON {
 		err = in.JSON(report)
 	} else {
-		in.printVerified(report)
+		printVerified(in, report)
 	}
 	if err == nil && len(report.Findings) > 0 {
-		err = quiet{steward.Conflict} // the report has said what
+		err = command.Quiet(steward.Conflict) // the report has said what
 	}
 	return err
 }
@@ -165,7 +166,7 @@ func brokenSeals(ctx context.Context, data *store.DB, sealer *keyring.Keyring, w
 	return broken, err
 }
 
-func (in *invocation) printVerified(r verified) {
+func printVerified(in *command.Invocation, r verified) {
 	for _, ws := range r.Workspaces {
 		verdict := in.Green("nothing was changed")
 		if ws.Findings > 0 {

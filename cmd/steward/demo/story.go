@@ -14,6 +14,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/client"
+	"github.com/stewardhq/steward/cmd/steward/show"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/ledger"
@@ -34,7 +35,7 @@ func (d *teller) asked(ctx context.Context, c colleague, question string, record
 		d.say("")
 	}
 	if records > 0 {
-		d.Records(a, records)
+		show.Records(d.Terminal, a, records)
 	}
 	return a, client.Failed(a)
 }
@@ -144,7 +145,7 @@ func (d *teller) change(ctx context.Context) (changed, error) {
 		d.check(false, "the change waits for approval")
 		return c, steward.Errorf(steward.Internal, "the demo can't go on without a change to approve")
 	}
-	d.Approval(*a.Approval)
+	show.Approval(d.Terminal, *a.Approval)
 	before, err := d.nextStepOf(ctx, c.deal)
 	if err != nil {
 		return c, err
@@ -282,7 +283,7 @@ func (d *teller) record(ctx context.Context, c changed) error {
 	if err != nil {
 		return err
 	}
-	d.Entries(told)
+	show.Entries(d.Terminal, told)
 	d.say("%s", d.Dim(fmt.Sprintf("and %d entries for reads and for the model; `steward log --run %s` shows all", total-len(told), c.run)))
 	d.say("")
 	d.check(decided && calls > 0, "each of the %d entries about a call says on whose behalf, and which policies allowed it", calls)
@@ -399,7 +400,7 @@ func (d *teller) forget(ctx context.Context, c changed) error {
 	if err != nil {
 		return err
 	}
-	d.Erasure(erasure)
+	show.Erasure(d.Terminal, erasure)
 
 	after, raw, err := d.rep.Run(ctx, c.run, "")
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package terminal answers: how do people see it? It prints answers, changes and entries as text in
-// columns, tells of progress, and asks back; it doesn't know where any of it comes from.
+// Package terminal answers: how does text get to people, and back? It writes values, times, tables and JSON,
+// tells of progress, and asks back; what any of it is about, it doesn't know.
 package terminal
 
 import (
@@ -79,6 +79,30 @@ func Plain(text string) string {
 
 // Line is Plain for a cell or a title.
 func Line(text string) string { return strings.Join(strings.Fields(Plain(text)), " ") }
+
+// Value writes a field's value as people read it.
+func Value(v any) string {
+	if f, ok := v.(float64); ok {
+		return strings.TrimSuffix(fmt.Sprintf("%.2f", f), ".00")
+	}
+	return Line(fmt.Sprint(v))
+}
+
+// Angled shows JSON with its angle brackets as such, so that tokens can be recognised.
+func Angled(text string) string {
+	return Plain(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(text))
+}
+
+// Stamp writes a time for people.
+func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// Counted writes a number with the word for what is counted.
+func Counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
 
 // Columns prints rows without titles, with their cells one below the other.
 func (t Terminal) Columns(out io.Writer, rows [][]string) {

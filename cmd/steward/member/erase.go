@@ -1,27 +1,31 @@
-package main
+package member
 
 import (
 	"context"
 	"fmt"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/client"
+	"github.com/stewardhq/steward/cmd/steward/command"
+	"github.com/stewardhq/steward/cmd/steward/show"
 )
 
-func runErase(ctx context.Context, in *invocation) error {
-	f := in.flags(in.asJSON, in.signIn.Flags)
+// Erase is the command that forgets a person.
+func Erase(ctx context.Context, in *command.Invocation) error {
+	f := in.Flags(in.JSONFlag, in.SignIn.Flags)
 	person := f.String("person", "", "`who`: a record such as salesforce:Contact:003…, or an e-mail address")
 	dryRun := f.Bool("dry-run", false, "only tell what would be destroyed")
 	yes := f.Bool("yes", false, "don't ask; this can't be undone")
-	if err := in.parseNone(f); err != nil {
+	if err := in.ParseNone(f); err != nil {
 		return err
 	}
 	if *person == "" {
-		return in.misused("--person is needed, such as salesforce:Contact:003… or an e-mail address")
+		return in.Misused("--person is needed, such as salesforce:Contact:003… or an e-mail address")
 	}
 	if !*dryRun && !*yes && (!in.InTerminal || !in.ErrTerminal) {
-		return in.misused("forgetting somebody can't be undone; say --yes, or look first with --dry-run")
+		return in.Misused("forgetting somebody can't be undone; say --yes, or look first with --dry-run")
 	}
-	c, err := in.dial()
+	c, err := client.Dial(in.SignIn)
 	if err != nil {
 		return err
 	}
@@ -30,7 +34,7 @@ func runErase(ctx context.Context, in *invocation) error {
 		if err != nil {
 			return err
 		}
-		in.Erasure(found)
+		show.Erasure(in.Terminal, found)
 		if sure, err := in.Confirm(ctx, "Forget them for ever?"); err != nil || !sure {
 			fmt.Fprintln(in.Err, "Nothing was forgotten.")
 			return err
@@ -42,13 +46,13 @@ func runErase(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return err
 	}
-	if in.json {
+	if in.AsJSON {
 		err = in.Raw(raw)
 	} else {
-		in.Erasure(erasure)
+		show.Erasure(in.Terminal, erasure)
 	}
 	if err == nil && erasure.Status == "waiting" {
-		err = quiet{steward.NeedsApproval}
+		err = command.Quiet(steward.NeedsApproval)
 	}
 	return err
 }

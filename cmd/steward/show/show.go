@@ -1,4 +1,6 @@
-package terminal
+// Package show answers: how do people see what the API answers? It sets out answers, changes, entries and
+// erasures on a terminal; it doesn't know who asked for them, nor how they came.
+package show
 
 import (
 	"fmt"
@@ -7,19 +9,20 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/llm"
 	"github.com/stewardhq/steward/internal/retention"
 )
 
 // Records lists what an answer rests on, with the links that the connector built.
-func (t Terminal) Records(a wire.Answer, most int) {
+func Records(t terminal.Terminal, a wire.Answer, most int) {
 	if len(a.Records) == 0 {
 		return
 	}
 	var rows [][]string
 	for _, r := range a.Records[:min(most, len(a.Records))] {
-		rows = append(rows, []string{Line(r.Object), Line(r.Name), t.Dim(Line(r.URL))})
+		rows = append(rows, []string{terminal.Line(r.Object), terminal.Line(r.Name), t.Dim(terminal.Line(r.URL))})
 	}
 	t.Table(t.Out, []string{"Rests on", "Name", "Link"}, rows)
 	if more := a.RecordsTotal - len(rows); more > 0 {
@@ -29,72 +32,56 @@ func (t Terminal) Records(a wire.Answer, most int) {
 }
 
 // Approval shows exactly what would be changed, and who has to say so.
-func (t Terminal) Approval(a wire.Approval) {
-	t.Changes(a.Changes)
+func Approval(t terminal.Terminal, a wire.Approval) {
+	Changes(t, a.Changes)
 	waits := "this waits to be confirmed until"
 	if a.Needs == "other" {
 		waits = "somebody other than whoever asked has to confirm this by"
 	}
-	fmt.Fprintf(t.Out, "\nNothing is changed yet: %s %s.\n", waits, Stamp(a.Expires))
+	fmt.Fprintf(t.Out, "\nNothing is changed yet: %s %s.\n", waits, terminal.Stamp(a.Expires))
 	fmt.Fprintf(t.Out, "    %s\n    %s\n\n", t.Bold("steward approve "+string(a.ID)), t.Dim("steward approve "+string(a.ID)+" --deny"))
 }
 
 // Changes shows fields before and after, record by record.
-func (t Terminal) Changes(changes []steward.Change) {
+func Changes(t terminal.Terminal, changes []steward.Change) {
 	last := ""
 	for _, c := range changes {
-		title := Line(fmt.Sprintf("%s %s %s", c.Connection, c.Object, c.ID))
+		title := terminal.Line(fmt.Sprintf("%s %s %s", c.Connection, c.Object, c.ID))
 		if c.ID == "" {
-			title = Line(fmt.Sprintf("%s: a new %s", c.Connection, c.Object))
+			title = terminal.Line(fmt.Sprintf("%s: a new %s", c.Connection, c.Object))
 		}
 		if title != last {
 			fmt.Fprintln(t.Out, t.Bold(title))
 			last = title
 		}
-		fmt.Fprintln(t.Out, "  "+Line(c.Field))
+		fmt.Fprintln(t.Out, "  "+terminal.Line(c.Field))
 		if c.Before != nil {
-			fmt.Fprintln(t.Out, "    "+t.Red("- "+Value(c.Before)))
+			fmt.Fprintln(t.Out, "    "+t.Red("- "+terminal.Value(c.Before)))
 		}
 		if c.After != nil {
-			fmt.Fprintln(t.Out, "    "+t.Green("+ "+Value(c.After)))
+			fmt.Fprintln(t.Out, "    "+t.Green("+ "+terminal.Value(c.After)))
 		}
 	}
-}
-
-// Value writes a field's value as people read it.
-func Value(v any) string {
-	if f, ok := v.(float64); ok {
-		return strings.TrimSuffix(fmt.Sprintf("%.2f", f), ".00")
-	}
-	return Line(fmt.Sprint(v))
 }
 
 // Dialogue shows what the model was told and said.
-func (t Terminal) Dialogue(d wire.Dialogue) {
+func Dialogue(t terminal.Terminal, d wire.Dialogue) {
 	for _, m := range d.Messages {
 		for _, b := range m.Content {
 			switch b.Type {
 			case llm.Text:
-				fmt.Fprintf(t.Out, "%s %s\n", t.Bold(m.Role+":"), Plain(b.Text))
+				fmt.Fprintf(t.Out, "%s %s\n", t.Bold(m.Role+":"), terminal.Plain(b.Text))
 			case llm.ToolUse:
-				fmt.Fprintf(t.Out, "%s %s %s\n", t.Bold(m.Role+" calls"), Line(b.Name), Angled(string(b.Input)))
+				fmt.Fprintf(t.Out, "%s %s %s\n", t.Bold(m.Role+" calls"), terminal.Line(b.Name), terminal.Angled(string(b.Input)))
 			case llm.ToolResult:
-				fmt.Fprintf(t.Out, "%s %s\n", t.Bold("result:"), Angled(b.Content))
+				fmt.Fprintf(t.Out, "%s %s\n", t.Bold("result:"), terminal.Angled(b.Content))
 			}
 		}
 	}
 }
 
-// Angled shows JSON with its angle brackets as such, so that tokens can be recognised.
-func Angled(text string) string {
-	return Plain(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(text))
-}
-
-// Stamp writes a time for people.
-func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
-
 // Entries shows who did what, when, and why it was allowed.
-func (t Terminal) Entries(entries []wire.Entry) {
+func Entries(t terminal.Terminal, entries []wire.Entry) {
 	var rows [][]string
 	for _, e := range entries {
 		who := e.Caller
@@ -122,7 +109,7 @@ func (t Terminal) Entries(entries []wire.Entry) {
 		}
 		row := []string{fmt.Sprint(e.Seq), e.Time.UTC().Format("2006-01-02 15:04:05"), label, who, what, why, outcome, strings.Join(e.Targets, " ")}
 		for i := range row {
-			row[i] = Line(row[i])
+			row[i] = terminal.Line(row[i])
 		}
 		rows = append(rows, row)
 	}
@@ -139,10 +126,10 @@ func (t Terminal) Entries(entries []wire.Entry) {
 }
 
 // Erasure tells what was, or would be, forgotten.
-func (t Terminal) Erasure(e retention.Erasure) {
+func Erasure(t terminal.Terminal, e retention.Erasure) {
 	if e.Status == "dry_run" {
 		fmt.Fprintf(t.Out, "Kept of this person: %s, %s, and %s that mention them. Nothing is destroyed yet.\n",
-			Counted(e.Found.References, "reference", "references"), Counted(e.Found.Values, "value", "values"), Counted(e.Found.Texts, "text", "texts"))
+			terminal.Counted(e.Found.References, "reference", "references"), terminal.Counted(e.Found.Values, "value", "values"), terminal.Counted(e.Found.Texts, "text", "texts"))
 		return
 	}
 	if e.Status == "waiting" {
@@ -151,15 +138,16 @@ func (t Terminal) Erasure(e retention.Erasure) {
 		return
 	}
 	fmt.Fprintf(t.Out, "Forgotten: %s, %s, and %s that mentioned them. %s destroyed; the record of it stays and can be verified.\n",
-		Counted(e.Found.References, "reference", "references"), Counted(e.Found.Values, "value", "values"), Counted(e.Found.Texts, "text", "texts"),
-		Counted(e.Keys, "key was", "keys were"))
+		terminal.Counted(e.Found.References, "reference", "references"), terminal.Counted(e.Found.Values, "value", "values"), terminal.Counted(e.Found.Texts, "text", "texts"),
+		terminal.Counted(e.Keys, "key was", "keys were"))
 	fmt.Fprintln(t.Out, t.Dim(string(e.ID)))
 }
 
-// Counted writes a number with the word for what is counted.
-func Counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
+// Token shows a token, the only time that it can be. A nil expiry is not spoken of.
+func Token(t terminal.Terminal, secret string, expires *time.Time) {
+	until := ""
+	if expires != nil {
+		until = " It is good until " + terminal.Stamp(*expires) + "."
 	}
-	return fmt.Sprintf("%d %s", n, many)
+	fmt.Fprintf(t.Out, "The token is shown this once; hand it over safely.%s\n\n    %s\n", until, t.Bold("export STEWARD_TOKEN="+secret))
 }

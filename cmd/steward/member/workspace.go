@@ -1,4 +1,4 @@
-package main
+package member
 
 import (
 	"bufio"
@@ -12,15 +12,18 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/client"
+	"github.com/stewardhq/steward/cmd/steward/command"
+	"github.com/stewardhq/steward/cmd/steward/show"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/api/wire"
 )
 
-func runWorkspaceShow(ctx context.Context, in *invocation) error {
-	if err := in.parseNone(in.flags(in.asJSON, in.signIn.Flags)); err != nil {
+// ShowWorkspace is the command that shows the token's workspace.
+func ShowWorkspace(ctx context.Context, in *command.Invocation) error {
+	if err := in.ParseNone(in.Flags(in.JSONFlag, in.SignIn.Flags)); err != nil {
 		return err
 	}
-	c, err := in.dial()
+	c, err := client.Dial(in.SignIn)
 	if err != nil {
 		return err
 	}
@@ -29,64 +32,57 @@ func runWorkspaceShow(ctx context.Context, in *invocation) error {
 		Name      string              `json:"name"`
 		Created   time.Time           `json:"created"`
 	}](ctx, c, http.MethodGet, "/api/v1/workspace", nil)
-	if err != nil || in.json {
-		return in.printRawOr(raw, err)
+	if err != nil || in.AsJSON {
+		return printRawOr(in, raw, err)
 	}
 	in.Columns(in.Out, [][]string{
-		{"Workspace", terminal.Line(workspace.Name)}, {"Id", terminal.Line(string(workspace.Workspace))}, {"Made", terminal.Stamp(workspace.Created)}, {"Server", terminal.Line(in.signIn.URL)},
+		{"Workspace", terminal.Line(workspace.Name)}, {"Id", terminal.Line(string(workspace.Workspace))}, {"Made", terminal.Stamp(workspace.Created)}, {"Server", terminal.Line(in.SignIn.URL)},
 	})
 	return nil
 }
 
-func runMemberAdd(ctx context.Context, in *invocation) error {
-	f := in.flags(in.asJSON, in.signIn.Flags)
+// AddMember is the command that adds a person to the workspace.
+func AddMember(ctx context.Context, in *command.Invocation) error {
+	f := in.Flags(in.JSONFlag, in.SignIn.Flags)
 	email := f.String("email", "", "the member's e-mail `address`")
 	roleName := f.String("role", "", "the member's `role`: admin, manager, member or auditor")
-	if err := in.parseNone(f); err != nil {
+	if err := in.ParseNone(f); err != nil {
 		return err
 	}
 	if *email == "" || *roleName == "" {
-		return in.misused("--email and --role are needed")
+		return in.Misused("--email and --role are needed")
 	}
 	role, err := steward.ParseRole(*roleName)
 	if err != nil {
 		return err
 	}
-	c, err := in.dial()
+	c, err := client.Dial(in.SignIn)
 	if err != nil {
 		return err
 	}
 	member, raw, err := c.AddMember(ctx, *email, role)
-	if err != nil || in.json {
-		return in.printRawOr(raw, err)
+	if err != nil || in.AsJSON {
+		return printRawOr(in, raw, err)
 	}
 	fmt.Fprintf(in.Out, "%s is a member now, as %s (%s).\n", terminal.Line(member.Email), member.Role, member.Member)
-	in.printToken(member.Token, member.Expires)
+	show.Token(in.Terminal, member.Token, member.Expires)
 	return nil
 }
 
-// printToken shows a token, the only time that it can be.
-func (in *invocation) printToken(secret string, expires *time.Time) {
-	until := ""
-	if expires != nil {
-		until = " It is good until " + terminal.Stamp(*expires) + "."
-	}
-	fmt.Fprintf(in.Out, "The token is shown this once; hand it over safely.%s\n\n    %s\n", until, in.Bold("export STEWARD_TOKEN="+secret))
-}
-
-func runMemberList(ctx context.Context, in *invocation) error {
-	if err := in.parseNone(in.flags(in.asJSON, in.signIn.Flags)); err != nil {
+// ListMembers is the command that lists the workspace's members.
+func ListMembers(ctx context.Context, in *command.Invocation) error {
+	if err := in.ParseNone(in.Flags(in.JSONFlag, in.SignIn.Flags)); err != nil {
 		return err
 	}
-	c, err := in.dial()
+	c, err := client.Dial(in.SignIn)
 	if err != nil {
 		return err
 	}
 	list, raw, err := client.Call[struct {
 		Members []wire.Member `json:"members"`
 	}](ctx, c, http.MethodGet, "/api/v1/members", nil)
-	if err != nil || in.json {
-		return in.printRawOr(raw, err)
+	if err != nil || in.AsJSON {
+		return printRawOr(in, raw, err)
 	}
 	var rows [][]string
 	for _, m := range list.Members {
@@ -96,61 +92,64 @@ func runMemberList(ctx context.Context, in *invocation) error {
 	return nil
 }
 
-func runMemberRemove(ctx context.Context, in *invocation) error {
-	who, err := in.parseOne(in.flags(in.asJSON, in.signIn.Flags), "the member's e-mail address or id")
+// RemoveMember is the command that removes a member and revokes their tokens.
+func RemoveMember(ctx context.Context, in *command.Invocation) error {
+	who, err := in.ParseOne(in.Flags(in.JSONFlag, in.SignIn.Flags), "the member's e-mail address or id")
 	if err != nil {
 		return err
 	}
-	c, err := in.dial()
+	c, err := client.Dial(in.SignIn)
 	if err != nil {
 		return err
 	}
 	member, raw, err := client.Call[wire.Member](ctx, c, http.MethodDelete, "/api/v1/members/"+url.PathEscape(who), nil)
-	if err != nil || in.json {
-		return in.printRawOr(raw, err)
+	if err != nil || in.AsJSON {
+		return printRawOr(in, raw, err)
 	}
 	fmt.Fprintf(in.Out, "%s is no member any more; their tokens are revoked.\n", terminal.Line(string(member.Member)))
 	return nil
 }
 
-func runTokenIssue(ctx context.Context, in *invocation) error {
-	f := in.flags(in.asJSON, in.signIn.Flags)
+// IssueToken is the command that makes an API token.
+func IssueToken(ctx context.Context, in *command.Invocation) error {
+	f := in.Flags(in.JSONFlag, in.SignIn.Flags)
 	member := f.String("member", "", "the `member` it is for, by e-mail address or id (default yourself)")
 	days := f.Int("days", 0, "how many `days` it is good for, at most 366 (default 90)")
-	if err := in.parseNone(f); err != nil {
+	if err := in.ParseNone(f); err != nil {
 		return err
 	}
 	if *days < 0 || *days > 366 {
-		return in.misused("--days is a number from 1 to 366")
+		return in.Misused("--days is a number from 1 to 366")
 	}
-	c, err := in.dial()
+	c, err := client.Dial(in.SignIn)
 	if err != nil {
 		return err
 	}
 	token, raw, err := client.Call[wire.Token](ctx, c, http.MethodPost, "/api/v1/tokens", map[string]any{"member": *member, "days": *days})
-	if err != nil || in.json {
-		return in.printRawOr(raw, err)
+	if err != nil || in.AsJSON {
+		return printRawOr(in, raw, err)
 	}
 	fmt.Fprintf(in.Out, "A new token, %s, for %s.\n", terminal.Line(string(token.ID)), terminal.Line(string(token.Member)))
-	in.printToken(token.Secret, &token.Expires)
+	show.Token(in.Terminal, token.Secret, &token.Expires)
 	return nil
 }
 
-func runTokenList(ctx context.Context, in *invocation) error {
-	f := in.flags(in.asJSON, in.signIn.Flags)
+// ListTokens is the command that lists API tokens.
+func ListTokens(ctx context.Context, in *command.Invocation) error {
+	f := in.Flags(in.JSONFlag, in.SignIn.Flags)
 	member := f.String("member", "", "whose tokens, by e-mail address or id of the `member` (default your own)")
-	if err := in.parseNone(f); err != nil {
+	if err := in.ParseNone(f); err != nil {
 		return err
 	}
-	c, err := in.dial()
+	c, err := client.Dial(in.SignIn)
 	if err != nil {
 		return err
 	}
 	list, raw, err := client.Call[struct {
 		Tokens []wire.Token `json:"tokens"`
 	}](ctx, c, http.MethodGet, "/api/v1/tokens"+client.Query("member", *member), nil)
-	if err != nil || in.json {
-		return in.printRawOr(raw, err)
+	if err != nil || in.AsJSON {
+		return printRawOr(in, raw, err)
 	}
 	var rows [][]string
 	for _, t := range list.Tokens {
@@ -164,33 +163,35 @@ func runTokenList(ctx context.Context, in *invocation) error {
 	return nil
 }
 
-func runTokenRevoke(ctx context.Context, in *invocation) error {
-	id, err := in.parseOne(in.flags(in.asJSON, in.signIn.Flags), "the token's id, tok_…")
+// RevokeToken is the command that ends an API token.
+func RevokeToken(ctx context.Context, in *command.Invocation) error {
+	id, err := in.ParseOne(in.Flags(in.JSONFlag, in.SignIn.Flags), "the token's id, tok_…")
 	if err != nil {
 		return err
 	}
 	if strings.HasPrefix(id, "stw_") {
-		return in.misused("name the token by its id, tok_…, which `steward token list` shows; never by itself")
+		return in.Misused("name the token by its id, tok_…, which `steward token list` shows; never by itself")
 	}
-	c, err := in.dial()
+	c, err := client.Dial(in.SignIn)
 	if err != nil {
 		return err
 	}
 	_, raw, err := client.Call[struct{}](ctx, c, http.MethodDelete, "/api/v1/tokens/"+url.PathEscape(id), nil)
-	if err != nil || in.json {
-		return in.printRawOr(raw, err)
+	if err != nil || in.AsJSON {
+		return printRawOr(in, raw, err)
 	}
 	fmt.Fprintf(in.Out, "%s is revoked.\n", terminal.Line(id))
 	return nil
 }
 
-func runConnect(ctx context.Context, in *invocation) error {
-	f := in.flags(in.asJSON, in.signIn.Flags)
+// Connect is the command that links a Salesforce account.
+func Connect(ctx context.Context, in *command.Invocation) error {
+	f := in.Flags(in.JSONFlag, in.SignIn.Flags)
 	to := client.Connection{System: "salesforce"}
 	f.StringVar(&to.InstanceURL, "instance-url", "", "the org's `address`, such as https://acme.my.salesforce.com")
 	f.StringVar(&to.AccessToken, "access-token", "", "the account's access `token`; - reads it from the first line of the standard input")
 	f.StringVar(&to.Member, "member", "", "whose account it is, by e-mail address or id of the `member` (default yourself)")
-	if err := in.parseNone(f); err != nil {
+	if err := in.ParseNone(f); err != nil {
 		return err
 	}
 	switch to.AccessToken {
@@ -205,17 +206,17 @@ func runConnect(ctx context.Context, in *invocation) error {
 		fmt.Fprintln(in.Err, "note: others on this machine can see flags in the list of processes; --access-token - reads the token from the standard input")
 	}
 	if to.InstanceURL == "" || to.AccessToken == "" {
-		return in.misused("--instance-url and --access-token are needed")
+		return in.Misused("--instance-url and --access-token are needed")
 	}
-	c, err := in.dial()
+	c, err := client.Dial(in.SignIn)
 	if err != nil {
 		return err
 	}
 	p := in.Begin("asking Salesforce whose account this is")
 	connected, raw, err := c.Connect(ctx, to)
 	p.Stop()
-	if err != nil || in.json {
-		return in.printRawOr(raw, err)
+	if err != nil || in.AsJSON {
+		return printRawOr(in, raw, err)
 	}
 	fmt.Fprintf(in.Out, "%s is connected: %s acts there as %s.\n", terminal.Line(string(connected.Connection)), terminal.Line(string(connected.Member)), terminal.Line(connected.Username))
 	return nil

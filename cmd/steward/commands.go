@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/stewardhq/steward/cmd/steward/command"
+	"github.com/stewardhq/steward/cmd/steward/member"
+)
+
+// commands is the one table of them, in the order in which people are shown them.
+func commands() command.Table {
+	return command.Table{
+		{Name: "demo", Summary: "show all of Steward in half a minute, with nothing to set up", Usage: "[--once]", Run: runDemo, Operator: true},
+		{Name: "ask", Summary: "ask a question about the CRM, or have something changed there", Usage: "QUESTION", Run: member.Ask(examples())},
+		{Name: "approve", Summary: "confirm or refuse a change; without ID, list what waits", Usage: "[ID] [--deny]", Run: member.Approve},
+		{Name: "run show", Summary: "show a question and its answer again", Usage: "ID", Run: member.ShowRun},
+		{Name: "log", Summary: "read the record of what was done", Usage: "[--run ID]", Run: member.Log},
+		{Name: "verify", Summary: "check that nobody changed the record", Run: runVerify, Operator: true},
+		{Name: "export", Summary: "write the record out for other people's verifiers", Usage: "--tlog DIR", Run: runExport, Operator: true},
+		{Name: "erase", Summary: "forget a person", Usage: "--person salesforce:Contact:ID|EMAIL --yes", Run: member.Erase},
+		{Name: "init", Summary: "make a data folder with a workspace and its first administrator", Usage: "--workspace NAME --admin EMAIL", Run: runInit, Operator: true},
+		{Name: "serve", Summary: "serve the API", Run: runServe, Operator: true},
+		{Name: "workspace show", Summary: "show the workspace that your token belongs to", Run: member.ShowWorkspace},
+		{Name: "member add", Summary: "add a person to the workspace", Usage: "--email EMAIL --role admin|manager|member|auditor", Run: member.AddMember},
+		{Name: "member list", Summary: "list the workspace's members", Run: member.ListMembers},
+		{Name: "member remove", Summary: "remove a member and revoke their tokens", Usage: "EMAIL|ID", Run: member.RemoveMember},
+		{Name: "token issue", Summary: "make an API token, for yourself or, as an administrator, for a member", Usage: "[--member EMAIL]", Run: member.IssueToken},
+		{Name: "token list", Summary: "list API tokens", Usage: "[--member EMAIL]", Run: member.ListTokens},
+		{Name: "token revoke", Summary: "end an API token now", Usage: "ID", Run: member.RevokeToken},
+		{Name: "connect salesforce", Summary: "connect your own Salesforce account, or as an administrator a member's", Usage: "--instance-url URL --access-token TOKEN", Run: member.Connect},
+		{Name: "sandbox serve", Summary: "serve a Salesforce-compatible org of invented people to try things on", Usage: "[--data acme|empty]", Run: runSandbox, Operator: true},
+		{Name: "help", Summary: "explain a command", Usage: "[COMMAND]", Run: command.Help},
+		{Name: "version", Summary: "print the version", Run: runVersion},
+	}
+}
+
+func runVersion(_ context.Context, in *command.Invocation) error {
+	if err := in.ParseNone(in.Flags(in.JSONFlag)); err != nil {
+		return err
+	}
+	version := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		version = info.Main.Version
+	}
+	if in.AsJSON {
+		return in.JSON(map[string]string{"version": version})
+	}
+	fmt.Fprintln(in.Out, "steward", version)
+	return nil
+}
