@@ -91,16 +91,13 @@ const signStep = 1 << 16
 
 // sign makes the workspace's next checkpoint, and what is to be saved of it: nil where nothing was added.
 func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsigned) (Checkpoint, *Signed, error) {
-	seed, err := l.sealer.Derive(ctx, ws, steward.WorkspaceScope, tree.SigningPurpose)
-	if err != nil {
-		return Checkpoint{}, nil, err
-	}
+	ring := Ring(ctx, l.sealer, ws)
 	head, err := l.store.Head(ctx, ws)
 	if err != nil {
 		return Checkpoint{}, nil, err
 	}
 	var last Checkpoint
-	at := &tree.Edge{}
+	at, key := &tree.Edge{}, 1
 	if head.Signed > 0 {
 		stored, err := l.store.Checkpoints(ctx, ws, head.Signed, 1)
 		if err != nil {
@@ -109,13 +106,13 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 		if len(stored) == 0 || stored[0].Size != head.Signed {
 			return Checkpoint{}, nil, unsignable(ws, fmt.Errorf("ledger: checkpoint %d is missing", head.Signed))
 		}
-		if last, _, err = tree.Open(stored[0].Note, stored[0].Size, stored[0].Range, string(ws), seed); err != nil {
+		if last, key, _, err = tree.Open(stored[0].Note, stored[0].Size, stored[0].Range, string(ws), ring); err != nil {
 			return Checkpoint{}, nil, unsignable(ws, err)
 		}
 		if head.Next == last.Size {
 			return last, nil, nil
 		}
-		if at, err = readEdge(ctx, l.store, ws, last.Size); err != nil {
+		if at, err = ReadEdge(ctx, l.store, ws, last.Size); err != nil {
 			return Checkpoint{}, nil, err
 		}
 		if !bytes.Equal(bytes.Join(at.Hashes(), nil), stored[0].Range) {
@@ -129,12 +126,19 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 	} else {
 		written = &unsigned{from: size} // nothing to compare with: begun by a process that is gone
 	}
+	origin := l.origin + "/" + string(ws)
 	for {
 		step := min(size, at.Size+signStep)
-		if err := l.readBack(ctx, ws, at, step, written); err != nil {
+		rotations, err := l.readBack(ctx, ws, at, step, written)
+		if err != nil {
 			return Checkpoint{}, nil, err
 		}
-		cp, err := tree.Sign(at, l.origin+"/"+string(ws), seed)
+		keys, err := NextKeys(ring, origin, key, rotations)
+		if err != nil {
+			return Checkpoint{}, nil, err
+		}
+		key += len(keys) - 1
+		cp, err := tree.Sign(at, origin, keys...)
 		if err != nil || step == 0 {
 			return cp, nil, err
 		}
@@ -152,50 +156,57 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 	}
 }
 
+// leaves is a page of entries as a checkpoint needs them.
+type leaves struct {
+	entries   []leaf
+	rotations []Row
+	err       error
+}
+
+type leaf struct {
+	seq  uint64
+	hash [tree.HashSize]byte
+}
+
 // readBack reads the entries from the tree's end up to a size, holds them against what was written, and
-// adds them to the tree.
-func (l *Ledger) readBack(ctx context.Context, ws steward.WorkspaceID, at *tree.Edge, size uint64, written *unsigned) error {
+// adds them to the tree. It gives those that bring in another key.
+func (l *Ledger) readBack(ctx context.Context, ws steward.WorkspaceID, at *tree.Edge, size uint64, written *unsigned) (rotations []Row, err error) {
 	ahead := 0 // beside writers, who wait
 	if written.from >= size {
-		ahead = readers // at the start, after a crash
+		ahead = ReadersAhead // at the start, after a crash
 	}
-	for page := range readPages(ctx, l.store, ws, at.Size, size, false, ahead) {
-		if page.err != nil {
-			return page.err
+	for page := range Pages(ctx, at.Size, size, ahead, func(ctx context.Context, from, end uint64) (page leaves) {
+		rows, err := ReadRange(ctx, l.store, ws, from, end, false)
+		page.entries, page.err = make([]leaf, len(rows)), err
+		var scratch []byte
+		for i, row := range rows {
+			page.entries[i] = leaf{row.Seq, tree.HashLeaf(row.Header, &scratch)}
+			if IsRotation(row.Header) {
+				page.rotations = append(page.rotations, row)
+			}
 		}
-		for i := range page.entries {
-			e := &page.entries[i]
+		return page
+	}) {
+		if page.err != nil {
+			return nil, page.err
+		}
+		for _, e := range page.entries {
 			if e.seq != at.Size {
 				break
 			}
 			if e.seq >= written.from && e.seq < written.end() {
-				if !bytes.Equal(e.leaf[:], written.leaves[(e.seq-written.from)*tree.HashSize:][:tree.HashSize]) {
-					return unsignable(ws, fmt.Errorf("ledger: entry %d: %w", e.seq, errAltered))
+				if !bytes.Equal(e.hash[:], written.leaves[(e.seq-written.from)*tree.HashSize:][:tree.HashSize]) {
+					return nil, unsignable(ws, fmt.Errorf("ledger: entry %d: %w", e.seq, errAltered))
 				}
 			}
-			at.Append(e.leaf[:])
+			at.Append(e.hash[:])
 		}
+		rotations = append(rotations, page.rotations...)
 	}
 	if at.Size < size {
-		return unsignable(ws, fmt.Errorf("ledger: entry %d is missing", at.Size))
+		return nil, unsignable(ws, fmt.Errorf("ledger: entry %d is missing", at.Size))
 	}
-	return nil
-}
-
-// readEdge reads the right edge that the tree had at a size. Where it isn't stored, the error is of kind
-// Internal.
-func readEdge(ctx context.Context, store Reader, ws steward.WorkspaceID, size uint64) (*tree.Edge, error) {
-	edge, err := tree.ReadEdge(size, func(level int, n uint64) ([]byte, error) {
-		tiles, err := store.Tiles(ctx, ws, level, n, 1)
-		if err != nil || len(tiles) == 0 || tiles[0].N != n {
-			return nil, err
-		}
-		return tiles[0].Hashes, nil
-	})
-	if errors.Is(err, tree.ErrMissing) {
-		return nil, unsignable(ws, err)
-	}
-	return edge, err
+	return rotations, nil
 }
 
 func unsignable(ws steward.WorkspaceID, err error) error {

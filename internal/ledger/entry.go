@@ -37,6 +37,7 @@ const (
 	ErasureRequested  Kind = "erasure.requested"
 	ErasureDone       Kind = "erasure.done"
 	ServerStarted     Kind = "server.started"
+	KeyRotated        Kind = "ledger.key_rotated"
 )
 
 // kinds is the one table of them: whatever shows, maps or tests kinds ranges over it.
@@ -68,6 +69,7 @@ var kinds = [...]struct {
 	{ErasureRequested, "erasure requested"},
 	{ErasureDone, "erasure done"},
 	{ServerStarted, "server started"},
+	{KeyRotated, "signing key replaced"},
 }
 
 // Kinds lists every kind.
@@ -147,8 +149,8 @@ type PartHeader struct {
 
 // Limits.
 const (
-	maxHeader  = 65_535  // what a log's entry bundles can hold (C2SP tlog-tiles)
-	maxParts   = 8 << 20 // sealed bytes of one entry
+	maxHeader  = 65_535          // what a log's entry bundles can hold (C2SP tlog-tiles)
+	maxParts   = layout.MaxPlain // bytes of one entry
 	maxTargets = 32
 )
 

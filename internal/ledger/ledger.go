@@ -44,6 +44,8 @@ type Ledger struct {
 	node   string
 	tell   func(ctx context.Context, ws steward.WorkspaceID, note string) error
 
+	compressor *layout.Compressor
+
 	queue   chan *request
 	close   sync.Once
 	closing chan struct{} // closed: nothing more is taken
@@ -83,6 +85,10 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 	}
 	if !layout.Word(l.node) {
 		return nil, fmt.Errorf("ledger: %q can't name a process", l.node)
+	}
+	var err error
+	if l.compressor, err = layout.NewCompressor(); err != nil {
+		return nil, err
 	}
 	// What a crash left without a checkpoint gets one now.
 	behind, err := l.store.Behind(ctx)
@@ -255,7 +261,10 @@ func (l *Ledger) prepare(ctx context.Context, ws steward.WorkspaceID, e *Entry, 
 	boxes := make([][]byte, len(parts))
 	var size int
 	for i, part := range parts {
-		sealed, err := l.sealer.Seal(ctx, place(ws, id, i), part.Scopes, part.Body)
+		if len(part.Body) > layout.MaxPlain {
+			return item{}, tooMuch()
+		}
+		sealed, err := l.sealer.Seal(ctx, place(ws, id, i), part.Scopes, l.compressor.Compress(part.Body))
 		if err != nil {
 			return item{}, err
 		}
@@ -265,13 +274,17 @@ func (l *Ledger) prepare(ctx context.Context, ws steward.WorkspaceID, e *Entry, 
 		size += len(sealed.Box)
 	}
 	if size > maxParts {
-		return item{}, steward.Errorf(steward.TooLarge, "this is too much for one entry of the ledger: its parts may have %d bytes", maxParts)
+		return item{}, tooMuch()
 	}
 	d, err := encode(id, e, l.node, headers)
 	if err != nil {
 		return item{}, err
 	}
 	return item{draft: d, parts: layout.JoinParts(boxes)}, nil
+}
+
+func tooMuch() error {
+	return steward.Errorf(steward.TooLarge, "this is too much for one entry of the ledger: its parts may have %d bytes", maxParts)
 }
 
 // place is where an entry's part is sealed: by its id, since its number isn't known yet.

@@ -17,6 +17,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/store"
 )
 
@@ -89,16 +90,16 @@ func (h *house) headers(t testing.TB, w steward.WorkspaceID, q ledger.Query) []l
 	return all
 }
 
-func (h *house) verify(t testing.TB, w steward.WorkspaceID) ledger.Report {
+func (h *house) verify(t testing.TB, w steward.WorkspaceID) verify.Report {
 	t.Helper()
-	r, err := ledger.Verify(context.Background(), ledger.Source{Store: h.store, Sealer: h.keys}, w, nil)
+	r, err := verify.Ledger(context.Background(), verify.Source{Store: h.store, Sealer: h.keys}, w, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func sound(t testing.TB, r ledger.Report, entries int) {
+func sound(t testing.TB, r verify.Report, entries int) {
 	t.Helper()
 	if len(r.Findings) > 0 || r.Entries != uint64(entries) {
 		t.Fatalf("verify: %d entries of %d, findings %+v", r.Entries, entries, r.Findings)
@@ -543,10 +544,10 @@ func TestStoredBytes(t *testing.T) {
 	}
 	header := string(rows[0].Header)
 	head, tail, _ := strings.Cut(header, `"sha256":"`)
-	if want := `{"seq":0,"time":"2026-11-23T10:00:00.000005Z","id":"00000000000000000000000000000000","kind":"ledger.read","caller":"mem_1","purpose":"audit","records":3,"node":"n","parts":[{"scopes":["ledger/2026-11"],"len":66,`; head != want || !strings.HasSuffix(tail, `="}]}`) {
+	if want := `{"seq":0,"time":"2026-11-23T10:00:00.000005Z","id":"00000000000000000000000000000000","kind":"ledger.read","caller":"mem_1","purpose":"audit","records":3,"node":"n","parts":[{"scopes":["ledger/2026-11"],"len":67,`; head != want || !strings.HasSuffix(tail, `="}]}`) {
 		t.Errorf("header\n%s\nwant\n%s", header, want)
 	}
-	if rows[0].Parts[0] != 1 || rows[0].Parts[1] != 66 || len(rows[0].Parts) != 68 {
+	if rows[0].Parts[0] != 1 || rows[0].Parts[1] != 67 || len(rows[0].Parts) != 69 {
 		t.Errorf("parts blob begins %v and has %d bytes", rows[0].Parts[:2], len(rows[0].Parts))
 	}
 	sum := sha256.Sum256(rows[0].Parts[2:])
@@ -617,7 +618,7 @@ func TestAppendAllIsOneOrNone(t *testing.T) {
 	}
 	large := batch("run_large", 3)
 	for i := range large {
-		large[i].Parts[0].Body = make([]byte, 3<<20)
+		large[i].Parts[0].Body = random(3 << 20)
 	}
 	_, err := h.AppendAll(ctx, ws, large...)
 	wantKind(t, err, steward.TooLarge)

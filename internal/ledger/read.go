@@ -9,9 +9,6 @@ import (
 	"github.com/stewardhq/steward/internal/ledger/layout"
 )
 
-// pageRows is how many entries are read at a time.
-const pageRows = 1024
-
 // Part opens one part of an entry, counted from 0. It is Gone once one of its scopes was shredded.
 func (l *Ledger) Part(ctx context.Context, ws steward.WorkspaceID, seq uint64, index int) ([]byte, error) {
 	h, blob, err := l.entry(ctx, ws, seq, true)
@@ -28,7 +25,15 @@ func (l *Ledger) Part(ctx context.Context, ws steward.WorkspaceID, seq uint64, i
 	if err != nil {
 		return nil, steward.Errorf(steward.Internal, "a part of entry %d of the ledger isn't what was written; run `steward verify`", seq).Because(err)
 	}
-	return l.sealer.Open(ctx, place(ws, h.ID, index), steward.Sealed{Scopes: h.Parts[index].Scopes, Box: boxes[index]})
+	packed, err := l.sealer.Open(ctx, place(ws, h.ID, index), steward.Sealed{Scopes: h.Parts[index].Scopes, Box: boxes[index]})
+	if err != nil {
+		return nil, err
+	}
+	body, err := l.compressor.Expand(packed)
+	if err != nil {
+		return nil, steward.Errorf(steward.Internal, "a part of entry %d of the ledger can't be read", seq).Because(err)
+	}
+	return body, nil
 }
 
 // is tells whether a box is the one that the header speaks of.

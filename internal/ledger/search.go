@@ -78,11 +78,11 @@ func Scan(ctx context.Context, store Reader, ws steward.WorkspaceID, q *Query, f
 	}
 	words := q.words()
 	for from < end {
-		at, to := from, min(from+pageRows, end)
+		at, to := from, min(from+PageRows, end)
 		if q.Backward {
-			at, to = max(end, from+pageRows)-pageRows, end
+			at, to = max(end, from+PageRows)-PageRows, end
 		}
-		rows, err := readRange(ctx, store, ws, at, to)
+		rows, err := ReadRange(ctx, store, ws, at, to, false)
 		if err != nil {
 			return err
 		}
@@ -110,26 +110,6 @@ func mentions(header []byte, words [][]byte) bool {
 		}
 	}
 	return true
-}
-
-// readRange reads the entries numbered from to end-1 that are there.
-func readRange(ctx context.Context, store Reader, ws steward.WorkspaceID, from, end uint64) (list []Row, err error) {
-	for from < end {
-		rows, err := store.Rows(ctx, ws, from, int(end-from), false)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			if row.Seq < end {
-				list = append(list, row)
-			}
-		}
-		if len(rows) == 0 || rows[len(rows)-1].Seq >= end {
-			break
-		}
-		from = rows[len(rows)-1].Seq + 1
-	}
-	return list, nil
 }
 
 // firstAt finds the first entry from a number on that isn't earlier than a time, by halving; end where there

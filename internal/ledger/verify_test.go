@@ -17,6 +17,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/store"
 )
 
@@ -76,12 +77,12 @@ func copyOf(t testing.TB, dir string) string {
 }
 
 // verifyReadOnly opens a folder the way `steward verify` does: for reading only.
-func verifyReadOnly(t testing.TB, dir string, w steward.WorkspaceID) (ledger.Report, error) {
+func verifyReadOnly(t testing.TB, dir string, w steward.WorkspaceID) (verify.Report, error) {
 	t.Helper()
 	ctx := context.Background()
 	data, err := store.OpenReadOnly(ctx, dir, store.DataFile)
 	if err != nil {
-		return ledger.Report{}, err
+		return verify.Report{}, err
 	}
 	defer func() { _ = data.Close() }()
 	ring, err := store.OpenReadOnly(ctx, dir, store.KeyringFile)
@@ -89,7 +90,7 @@ func verifyReadOnly(t testing.TB, dir string, w steward.WorkspaceID) (ledger.Rep
 	defer func() { _ = ring.Close() }()
 	k, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: ring}, Keeper: keyring.FileKeeper{Dir: filepath.Join(dir, "root")}, Rand: rand.Reader})
 	must(t, err)
-	return ledger.Verify(ctx, ledger.Source{Store: store.Ledger{DB: data}, Sealer: k}, w, nil)
+	return verify.Ledger(ctx, verify.Source{Store: store.Ledger{DB: data}, Sealer: k}, w, nil)
 }
 
 func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
@@ -184,7 +185,7 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 	}
 }
 
-func show(findings []ledger.Finding) string {
+func show(findings []verify.Finding) string {
 	var b strings.Builder
 	for _, f := range findings {
 		seq := "-"
@@ -240,7 +241,7 @@ func TestVerifyFindsEveryFlippedBit(t *testing.T) {
 			edit(t, dir, fmt.Sprintf(`UPDATE ledger_tail SET %s = x'%x' WHERE workspace = 'ws_1' AND seq = 0`, column, now))
 			r, err := verifyReadOnly(t, dir, ws)
 			must(t, err)
-			if !slices.ContainsFunc(r.Findings, func(f ledger.Finding) bool { return f.Seq != nil && *f.Seq == 0 }) {
+			if !slices.ContainsFunc(r.Findings, func(f verify.Finding) bool { return f.Seq != nil && *f.Seq == 0 }) {
 				t.Errorf("byte %d of %s flipped: %s", i, column, show(r.Findings))
 			}
 		}
@@ -313,7 +314,7 @@ func TestVerifyBesideAWriter(t *testing.T) {
 		var last uint64
 		data, err := store.OpenReadOnly(ctx, h.dir, store.DataFile)
 		must(t, err)
-		r, err := ledger.Verify(ctx, ledger.Source{Store: store.Ledger{DB: data}, Sealer: h.keys}, ws, func(done, total uint64) {
+		r, err := verify.Ledger(ctx, verify.Source{Store: store.Ledger{DB: data}, Sealer: h.keys}, ws, func(done, total uint64) {
 			if done < last || done > total {
 				t.Errorf("progress went from %d to %d of %d", last, done, total)
 			}
@@ -340,7 +341,7 @@ func TestVerifyEndsWithItsContext(t *testing.T) {
 	h := open(t, t.TempDir(), nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if r, err := ledger.Verify(ctx, ledger.Source{Store: h.store, Sealer: h.keys}, ws, nil); err == nil {
+	if r, err := verify.Ledger(ctx, verify.Source{Store: h.store, Sealer: h.keys}, ws, nil); err == nil {
 		t.Errorf("a cancelled verification reported %+v", r)
 	}
 }
@@ -424,12 +425,12 @@ func TestVerifyFindsAStorePutBack(t *testing.T) {
 		must(t, l.Close(ctx))
 		must(t, data.Close())
 	}
-	verify := func(dir string, known []string) ledger.Report {
+	verified := func(dir string, known []string) verify.Report {
 		t.Helper()
 		data, err := store.OpenReadOnly(ctx, dir, store.DataFile)
 		must(t, err)
 		defer func() { _ = data.Close() }()
-		r, err := ledger.Verify(ctx, ledger.Source{Store: store.Ledger{DB: data}, Sealer: keys(t, dir), Known: known}, ws, nil)
+		r, err := verify.Ledger(ctx, verify.Source{Store: store.Ledger{DB: data}, Sealer: keys(t, dir), Known: known}, ws, nil)
 		must(t, err)
 		return r
 	}
@@ -439,20 +440,20 @@ func TestVerifyFindsAStorePutBack(t *testing.T) {
 	if len(notes) < 4 {
 		t.Fatalf("%d checkpoints were handed on, want one a workspace and time", len(notes))
 	}
-	sound(t, verify(dir, notes), 10)
-	sound(t, verify(old, nil), 5) // by itself the older state is flawless
-	r := verify(old, notes)
+	sound(t, verified(dir, notes), 10)
+	sound(t, verified(old, nil), 5) // by itself the older state is flawless
+	r := verified(old, notes)
 	if len(r.Findings) != 1 || r.Findings[0].Seq == nil || *r.Findings[0].Seq != 5 || !strings.Contains(r.Findings[0].What, "put back to an older state") {
 		t.Errorf("put back: %s", show(r.Findings))
 	}
 	grow(old, 3) // and goes on from there, differently
-	r = verify(old, notes[:4])
+	r = verified(old, notes[:4])
 	if len(r.Findings) != 1 || !strings.Contains(r.Findings[0].What, "the first 10 entries aren't those of a remembered checkpoint") {
 		t.Errorf("forked: %s", show(r.Findings))
 	}
 	anew := t.TempDir() // all of it again, with a root key of its own
 	grow(anew, 1)
-	r = verify(anew, notes[:1])
+	r = verified(anew, notes[:1])
 	if len(r.Findings) != 1 || !strings.Contains(r.Findings[0].What, "isn't signed with this ledger's key") {
 		t.Errorf("written anew: %s", show(r.Findings))
 	}

@@ -41,7 +41,7 @@ func Keep(path string) func(ctx context.Context, ws steward.WorkspaceID, note st
 	}
 }
 
-// Kept reads the checkpoints from a file that Keep wrote, for ledger.Source.Known. Lines that a crash cut
+// Kept reads the checkpoints from a file that Keep wrote, for verify.Source.Known. Lines that a crash cut
 // off are left out.
 func Kept(path string) (notes []string, err error) {
 	f, err := os.Open(path)

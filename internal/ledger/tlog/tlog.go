@@ -41,11 +41,7 @@ func (l Log) Checkpoint(ctx context.Context, ws steward.WorkspaceID) (ledger.Che
 	if len(stored) == 0 || stored[0].Size != head.Signed {
 		return ledger.Checkpoint{}, damaged(fmt.Errorf("tlog: checkpoint %d is missing", head.Signed))
 	}
-	seed, err := l.Sealer.Derive(ctx, ws, steward.WorkspaceScope, tree.SigningPurpose)
-	if err != nil {
-		return ledger.Checkpoint{}, err
-	}
-	cp, _, err := tree.Open(stored[0].Note, stored[0].Size, stored[0].Range, string(ws), seed)
+	cp, _, _, err := tree.Open(stored[0].Note, stored[0].Size, stored[0].Range, string(ws), ledger.Ring(ctx, l.Sealer, ws))
 	if err != nil {
 		return ledger.Checkpoint{}, damaged(err)
 	}

@@ -81,32 +81,80 @@ func TestCheckpointsOpenWithTheirKeyOnly(t *testing.T) {
 		leaf := sha256.Sum256([]byte{byte(i)})
 		edge.Append(leaf[:])
 	}
-	cp, err := tree.Sign(edge, "steward.test/ws_1", [32]byte{1})
+	cp, err := tree.Sign(edge, "steward.test/ws_1", tree.SeedKey([32]byte{1}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	hashes := bytes.Join(edge.Hashes(), nil)
-	if opened, whole, err := tree.Open([]byte(cp.Note), 300, hashes, "ws_1", [32]byte{1}); err != nil || opened.Note != cp.Note || whole.End() != 300 {
+	if opened, _, whole, err := tree.Open([]byte(cp.Note), 300, hashes, "ws_1", ring(1)); err != nil || opened.Note != cp.Note || whole.End() != 300 {
 		t.Errorf("%+v, %v", opened, err)
 	}
 	other := bytes.Clone(hashes)
 	other[40] ^= 1
 	for name, open := range map[string]func() error{
-		"another key":       func() error { _, _, err := tree.Open([]byte(cp.Note), 300, hashes, "ws_1", [32]byte{2}); return err },
-		"another workspace": func() error { _, _, err := tree.Open([]byte(cp.Note), 300, hashes, "s_1", [32]byte{1}); return err },
-		"another size":      func() error { _, _, err := tree.Open([]byte(cp.Note), 299, hashes, "ws_1", [32]byte{1}); return err },
-		"other hashes":      func() error { _, _, err := tree.Open([]byte(cp.Note), 300, other, "ws_1", [32]byte{1}); return err },
+		"another key":       func() error { _, _, _, err := tree.Open([]byte(cp.Note), 300, hashes, "ws_1", ring(2)); return err },
+		"another workspace": func() error { _, _, _, err := tree.Open([]byte(cp.Note), 300, hashes, "s_1", ring(1)); return err },
+		"another size":      func() error { _, _, _, err := tree.Open([]byte(cp.Note), 299, hashes, "ws_1", ring(1)); return err },
+		"other hashes":      func() error { _, _, _, err := tree.Open([]byte(cp.Note), 300, other, "ws_1", ring(1)); return err },
 		"fewer hashes": func() error {
-			_, _, err := tree.Open([]byte(cp.Note), 300, hashes[32:], "ws_1", [32]byte{1})
+			_, _, _, err := tree.Open([]byte(cp.Note), 300, hashes[32:], "ws_1", ring(1))
 			return err
 		},
 		"another text": func() error {
-			_, _, err := tree.Open(bytes.Replace([]byte(cp.Note), []byte("\n300\n"), []byte("\n301\n"), 1), 301, hashes, "ws_1", [32]byte{1})
+			_, _, _, err := tree.Open(bytes.Replace([]byte(cp.Note), []byte("\n300\n"), []byte("\n301\n"), 1), 301, hashes, "ws_1", ring(1))
 			return err
 		},
 	} {
 		if open() == nil {
 			t.Errorf("%s: it opens", name)
 		}
+	}
+}
+
+// ring is the keys of a log that begins with a seed: the next ones follow it.
+func ring(first int) tree.Ring {
+	return func(number int) (tree.Key, error) {
+		at := first + number - 1
+		return tree.SeedKey([32]byte{byte(at), byte(at >> 8)}), nil
+	}
+}
+
+func TestTheNewestOfSeveralKeysCounts(t *testing.T) {
+	edge := &tree.Edge{}
+	edge.Append(make([]byte, tree.HashSize))
+	const origin = "steward.test/ws_1"
+	key := func(n byte) tree.Key { return tree.SeedKey([32]byte{n}) }
+	for name, c := range map[string]struct {
+		keys   []tree.Key
+		ring   tree.Ring
+		number int
+	}{
+		"the first":              {[]tree.Key{key(1)}, ring(1), 1},
+		"both, while replacing":  {[]tree.Key{key(1), key(2)}, ring(1), 2},
+		"a later one":            {[]tree.Key{key(5)}, ring(1), 5},
+		"two later ones":         {[]tree.Key{key(5), key(6)}, ring(1), 6},
+		"one that is not theirs": {[]tree.Key{key(5)}, ring(6), 0},
+	} {
+		cp, err := tree.Sign(edge, origin, c.keys...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, number, err := tree.Parse([]byte(cp.Note), "ws_1", c.ring)
+		if number != c.number || (err == nil) != (number > 0) || err == nil && read.Key != cp.Key {
+			t.Errorf("%s: key %d, %v", name, number, err)
+		}
+		// Whoever holds one of the verifier keys only can check it too.
+		for _, k := range c.keys {
+			vkey, err := k.Verifier(origin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := tree.Parse([]byte(cp.Note), "ws_1", func(int) (tree.Key, error) { return tree.VerifierKey(vkey), nil }); err != nil {
+				t.Errorf("%s: with a verifier key: %v", name, err)
+			}
+		}
+	}
+	if _, _, err := tree.Parse([]byte("x/ws_1\n"), "ws_1", func(int) (tree.Key, error) { return tree.VerifierKey("no key"), nil }); err == nil {
+		t.Error("a text that is no key verifies")
 	}
 }

@@ -1,14 +1,13 @@
-package ledger
+package verify
 
 import (
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"iter"
 	"slices"
 
-	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/layout"
 	"github.com/stewardhq/steward/internal/ledger/tree"
 )
@@ -21,12 +20,13 @@ type readEntry struct {
 
 	says     uint64 // the number in its header
 	micros   int64
-	kind     Kind // "" for an unknown one
+	kind     ledger.Kind // "" for an unknown one
 	intent   uint64
 	intends  bool
 	parts    int
 	partless bool // the parts can't be told apart, or aren't as many
 	changed  []int
+	rotation *ledger.Row // the entry itself, where it brings in another key
 }
 
 // page is the entries of one range of numbers.
@@ -36,86 +36,37 @@ type page struct {
 	err     error
 }
 
-// readPages reads the entries numbered from to end-1 and gives them page by page in their order; ahead is
-// how many pages are read besides, on connections of their own. Without parts only leaf hashes are made.
-func readPages(ctx context.Context, store Reader, ws steward.WorkspaceID, from, end uint64, parts bool, ahead int) iter.Seq[page] {
-	return func(yield func(page) bool) {
-		if ahead == 0 {
-			for ; from < end; from += pageRows - from%pageRows {
-				if !yield(readPage(ctx, store, ws, from, min(from+pageRows-from%pageRows, end), parts)) {
-					return
-				}
-			}
-			return
-		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		order := make(chan chan page, ahead)
-		go func() {
-			defer close(order)
-			for ; from < end; from += pageRows - from%pageRows {
-				done := make(chan page, 1)
-				select {
-				case order <- done: // as many at once as fit
-				case <-ctx.Done():
-					return
-				}
-				at, to := from, min(from+pageRows-from%pageRows, end)
-				go func() { done <- readPage(ctx, store, ws, at, to, parts) }()
-			}
-		}()
-		for done := range order {
-			if !yield(<-done) {
-				return
-			}
-		}
-	}
-}
-
-// readers is how many pages are read ahead where nothing else is in a hurry: a store has few connections
-// for reading.
-const readers = 2
-
-func readPage(ctx context.Context, store Reader, ws steward.WorkspaceID, from, end uint64, parts bool) page {
+// read reads and hashes a page.
+func (v *verification) read(ctx context.Context, from, end uint64) page {
 	p := page{from: from, entries: make([]readEntry, 0, end-from)}
+	var rows []ledger.Row
+	rows, p.err = ledger.ReadRange(ctx, v.src.Store, v.ws, from, end, !v.src.HeadersOnly)
 	var b layout.Brief
 	var scratch []byte
-	for next := from; next < end; {
-		rows, err := store.Rows(ctx, ws, next, int(end-next), parts)
-		if err != nil {
-			p.err = err
-			return p
-		}
-		if len(rows) == 0 {
-			return p
-		}
-		for i := range rows {
-			if rows[i].Seq >= end {
-				return p
-			}
-			if parts {
-				p.entries = append(p.entries, readRow(&rows[i], &b, &scratch))
-			} else {
-				p.entries = append(p.entries, readEntry{seq: rows[i].Seq, leaf: tree.HashLeaf(rows[i].Header, &scratch)})
-			}
-		}
-		next = rows[len(rows)-1].Seq + 1
+	for i := range rows {
+		p.entries = append(p.entries, v.readRow(&rows[i], &b, &scratch))
 	}
 	return p
 }
 
-func readRow(row *Row, b *layout.Brief, scratch *[]byte) readEntry {
+func (v *verification) readRow(row *ledger.Row, b *layout.Brief, scratch *[]byte) readEntry {
 	e := readEntry{seq: row.Seq, leaf: tree.HashLeaf(row.Header, scratch)}
-	if !b.Read(row.Header) && !decodeBrief(row.Header, b) {
+	if !b.Read(row.Header) && !decodeBrief(row, b) {
 		e.unreadable = true
 		return e
 	}
-	for i := range kinds {
-		if string(b.Kind) == string(kinds[i].kind) {
-			e.kind = kinds[i].kind
+	for _, kind := range v.kinds {
+		if string(b.Kind) == kind {
+			e.kind = ledger.Kind(kind)
 		}
 	}
+	if e.kind == ledger.KeyRotated {
+		e.rotation = &ledger.Row{Seq: row.Seq, Header: bytes.Clone(row.Header)}
+	}
 	e.says, e.micros, e.intent, e.intends, e.parts = b.Seq, b.Micros, b.Intent, b.Intends, len(b.Parts)
+	if v.src.HeadersOnly {
+		return e
+	}
 	boxes, err := layout.SplitParts(row.Parts)
 	if err != nil || len(boxes) != len(b.Parts) {
 		e.partless = true
@@ -130,8 +81,8 @@ func readRow(row *Row, b *layout.Brief, scratch *[]byte) readEntry {
 }
 
 // decodeBrief reads a header that isn't written as Steward writes them.
-func decodeBrief(header []byte, b *layout.Brief) bool {
-	h, err := decode(header)
+func decodeBrief(row *ledger.Row, b *layout.Brief) bool {
+	h, err := ledger.Decode(row)
 	if err != nil {
 		return false
 	}
@@ -152,7 +103,7 @@ func decodeBrief(header []byte, b *layout.Brief) bool {
 
 // changedBetween names the entries since the last checkpoint that held which aren't what the next one signed,
 // by the leaf hashes in the tiles. It is none where those are not what was signed either.
-func (v *verification) changedBetween(ctx context.Context, cp Checkpoint) (changed []uint64, err error) {
+func (v *verification) changedBetween(ctx context.Context, cp ledger.Checkpoint) (changed []uint64, err error) {
 	if v.held+uint64(len(v.leaves)/tree.HashSize) != cp.Size {
 		return nil, nil
 	}
@@ -198,7 +149,7 @@ func (v *verification) tiles(ctx context.Context) error {
 		return nil
 	}
 	size := v.report.Checkpoint.Size
-	top, err := readEdge(ctx, v.src.Store, v.ws, size)
+	top, err := ledger.ReadEdge(ctx, v.src.Store, v.ws, size)
 	if err == nil {
 		var root []byte
 		if root, err = top.Root(); err == nil && !bytes.Equal(root, v.report.Checkpoint.Root) {
@@ -243,14 +194,14 @@ func (v *verification) tiles(ctx context.Context) error {
 
 // remember takes the checkpoints that are this ledger's from those remembered, and reports those that speak
 // of more than there is.
-func (v *verification) remember(head Head) {
+func (v *verification) remember(head ledger.Head) {
 	seen := map[string]bool{}
 	for _, note := range v.src.Known {
 		if !tree.OfWorkspace([]byte(note), string(v.ws)) || seen[note] {
 			continue
 		}
 		seen[note] = true
-		cp, err := tree.Parse([]byte(note), string(v.ws), v.seed)
+		cp, _, err := tree.Parse([]byte(note), string(v.ws), v.ring)
 		switch {
 		case err != nil:
 			v.find("a remembered checkpoint isn't signed with this ledger's key: one of them was replaced")
@@ -260,7 +211,7 @@ func (v *verification) remember(head Head) {
 			v.known = append(v.known, cp)
 		}
 	}
-	slices.SortFunc(v.known, func(a, b Checkpoint) int { return int(int64(a.Size) - int64(b.Size)) })
+	slices.SortFunc(v.known, func(a, b ledger.Checkpoint) int { return int(int64(a.Size) - int64(b.Size)) })
 }
 
 // remembered holds the tree against the remembered checkpoints of its size, and passes over those of less.

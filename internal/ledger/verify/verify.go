@@ -1,4 +1,6 @@
-package ledger
+// Package verify answers: was the record changed? It reads a ledger and holds it against itself and what was
+// signed; it writes nothing, opens nothing that is sealed, and doesn't know what an entry is about.
+package verify
 
 import (
 	"bytes"
@@ -9,14 +11,19 @@ import (
 	"github.com/transparency-dev/merkle/compact"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/tree"
 )
 
 // Source is what a ledger is verified from. Nothing is written.
 type Source struct {
-	Store  Verifiable
-	Sealer steward.Sealer // for the signing key only; nothing is opened
+	Store ledger.Verifiable
+	// Sealer gives the signing keys. Where it is nil, Key is the verifier key of the last checkpoint.
+	Sealer steward.Sealer
+	Key    string
 
+	// HeadersOnly says that Store holds neither parts nor the list of open intents: it is an export.
+	HeadersOnly bool
 	// Known are checkpoints that somebody remembers: signed notes, of any workspaces. A ledger that
 	// doesn't hold what they say was put back to an older state, or written anew.
 	Known []string
@@ -25,12 +32,12 @@ type Source struct {
 	Checked bool
 }
 
-// Report is what Verify found.
+// Report is what Ledger found.
 type Report struct {
-	Entries    uint64      `json:"entries"`
-	Findings   []Finding   `json:"findings"`
-	Checkpoint *Checkpoint `json:"checkpoint,omitempty"` // the last one with a valid signature
-	Unsigned   uint64      `json:"unsigned"`             // entries behind it, which nothing vouches for yet
+	Entries    uint64             `json:"entries"`
+	Findings   []Finding          `json:"findings"`
+	Checkpoint *ledger.Checkpoint `json:"checkpoint,omitempty"` // the last one with a valid signature
+	Unsigned   uint64             `json:"unsigned"`             // entries behind it, which nothing vouches for yet
 }
 
 // Finding is one thing that isn't as it was written.
@@ -39,16 +46,22 @@ type Finding struct {
 	What string  `json:"what"`
 }
 
-// Verify reads a workspace's whole ledger and holds it against itself and its checkpoints: numbers and
-// times, each part against its header, the tree against each checkpoint, their signatures, intents
-// against outcomes, and the remembered checkpoints. It can run beside a process that writes; what is added meanwhile is left out. Damage
-// is a finding; an error means that it couldn't be verified. progress (which may be nil) is told how many
-// entries are done, now and then.
+// Ledger reads a workspace's whole ledger and holds it against itself and its checkpoints: numbers and
+// times, each part against its header, the tree against each checkpoint, their signatures and who was to
+// sign them, intents against outcomes, and the remembered checkpoints. It can run beside a process that
+// writes; what is added meanwhile is left out. Damage is a finding; an error means that it couldn't be
+// verified. progress (which may be nil) is told how many entries are done, now and then.
 //
 // What it can't see from here: a whole store put back to an older state of its own, unless a checkpoint of
 // the newer one is among those remembered.
-func Verify(ctx context.Context, src Source, ws steward.WorkspaceID, progress func(done, total uint64)) (Report, error) {
-	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: tree.Ranges.NewEmptyRange(0), open: map[uint64]bool{}}
+func Ledger(ctx context.Context, src Source, ws steward.WorkspaceID, progress func(done, total uint64)) (Report, error) {
+	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: tree.Ranges.NewEmptyRange(0), open: map[uint64]bool{}, key: 1}
+	for _, kind := range ledger.Kinds() {
+		v.kinds = append(v.kinds, string(kind))
+	}
+	if v.ring = ledger.Ring(ctx, src.Sealer, ws); src.Sealer == nil {
+		v.ring = func(int) (tree.Key, error) { return tree.VerifierKey(src.Key), nil }
+	}
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
@@ -59,7 +72,8 @@ func Verify(ctx context.Context, src Source, ws steward.WorkspaceID, progress fu
 type verification struct {
 	src    Source
 	ws     steward.WorkspaceID
-	seed   [32]byte
+	ring   tree.Ring
+	kinds  []string
 	report Report
 
 	tree   *compact.Range // over what was read so far; nil where that isn't known, after a gap
@@ -68,12 +82,18 @@ type verification struct {
 	leaves []byte         // of the entries since; at most keptLeaves of them
 	last   int64          // the time of the last entry
 	open   map[uint64]bool
-	known  []Checkpoint // that are remembered, by size, and weren't reached yet
+	known  []ledger.Checkpoint // that are remembered, by size, and weren't reached yet
 
-	checkpoints []StoredCheckpoint // read ahead
-	from        uint64             // the next to read
-	signed      uint64             // the size of the largest seen
+	checkpoints []ledger.StoredCheckpoint // read ahead
+	from        uint64                    // the next to read
+	signed      uint64                    // the size of the largest seen
+
+	key       int          // the number of the key that signs
+	rotations []ledger.Row // the entries since the last checkpoint that replace it
 }
+
+// keptLeaves is how many leaf hashes are kept between two checkpoints, to tell which entry was changed: 8 MB.
+const keptLeaves = 1 << 18
 
 func (v *verification) find(format string, args ...any) {
 	v.report.Findings = append(v.report.Findings, Finding{What: fmt.Sprintf(format, args...)})
@@ -120,7 +140,7 @@ func (v *verification) ledger(ctx context.Context, progress func(done, total uin
 	if err != nil {
 		return v.damage(ctx, err, "the end of the ledger")
 	}
-	if v.seed, err = v.src.Sealer.Derive(ctx, v.ws, steward.WorkspaceScope, tree.SigningPurpose); err != nil {
+	if _, err := v.ring(1); err != nil {
 		return err
 	}
 	v.remember(head)
@@ -133,17 +153,20 @@ func (v *verification) ledger(ctx context.Context, progress func(done, total uin
 	if err := v.tiles(ctx); err != nil {
 		return err
 	}
+	if v.src.HeadersOnly {
+		return nil
+	}
 	return v.intents(ctx, head)
 }
 
 // entries reads all entries up to the head. Pages are read and hashed beside each other, and looked at in
 // their order.
-func (v *verification) entries(ctx context.Context, head Head, progress func(done, total uint64)) error {
+func (v *verification) entries(ctx context.Context, head ledger.Head, progress func(done, total uint64)) error {
 	if err := v.checkpointsUpTo(ctx, 0); err != nil {
 		return err
 	}
 	next := uint64(0)
-	for page := range readPages(ctx, v.src.Store, v.ws, 0, head.Next, true, readers) {
+	for page := range ledger.Pages(ctx, 0, head.Next, ledger.ReadersAhead, v.read) {
 		progress(page.from, head.Next)
 		if page.err != nil {
 			v.tree = nil
@@ -217,6 +240,9 @@ func (v *verification) entry(ctx context.Context, e *readEntry) error {
 		v.findAt(e.seq, "entry %d is earlier than the one before it", e.seq)
 	}
 	v.last = e.micros
+	if e.rotation != nil {
+		v.rotations = append(v.rotations, *e.rotation)
+	}
 	if e.partless {
 		v.findAt(e.seq, "entry %d should have %d parts, and they aren't there", e.seq, e.parts)
 	}
@@ -229,9 +255,9 @@ func (v *verification) entry(ctx context.Context, e *readEntry) error {
 // pair keeps the list of intents that wait for an outcome.
 func (v *verification) pair(ctx context.Context, e *readEntry) error {
 	switch {
-	case e.kind == CallIntent:
+	case e.kind == ledger.CallIntent:
 		v.open[e.seq] = true
-	case e.kind != CallOutcome:
+	case e.kind != ledger.CallOutcome:
 	case !e.intends:
 		v.findAt(e.seq, "entry %d is an outcome that names no intent", e.seq)
 	case v.open[e.intent]:
@@ -242,7 +268,7 @@ func (v *verification) pair(ctx context.Context, e *readEntry) error {
 			return v.damage(ctx, err, fmt.Sprintf("entry %d", e.intent))
 		}
 		if len(rows) == 1 && rows[0].Seq == e.intent && e.intent < e.seq {
-			if h, err := decode(rows[0].Header); err == nil && h.Kind == CallIntent {
+			if h, err := ledger.Decode(&rows[0]); err == nil && h.Kind == ledger.CallIntent {
 				v.findAt(e.seq, "entry %d is a second outcome for the intent %d", e.seq, e.intent)
 				return nil
 			}
@@ -264,10 +290,13 @@ func (v *verification) checkpointsUpTo(ctx context.Context, size uint64) error {
 		if err != nil || !ok {
 			return err
 		}
-		cp, whole, err := tree.Open(stored.Note, stored.Size, stored.Range, string(v.ws), v.seed)
+		cp, number, whole, err := tree.Open(stored.Note, stored.Size, stored.Range, string(v.ws), v.ring)
 		if err != nil {
 			v.find("the checkpoint over %d entries isn't what this ledger's key signed", stored.Size)
 			continue
+		}
+		if err := v.signedBy(cp, number); err != nil {
+			return err
 		}
 		v.report.Checkpoint = &cp
 		if v.tree != nil && v.tree.End() == cp.Size {
@@ -296,20 +325,41 @@ func (v *verification) checkpointsUpTo(ctx context.Context, size uint64) error {
 	}
 }
 
+// signedBy checks that a checkpoint was signed with the key that was in force: one that was replaced before
+// signs nothing any more.
+func (v *verification) signedBy(cp ledger.Checkpoint, number int) error {
+	if v.src.Sealer == nil {
+		return nil // no other key is known
+	}
+	keys, err := ledger.NextKeys(v.ring, cp.Origin, v.key, v.rotations)
+	if err != nil {
+		return err
+	}
+	v.key, v.rotations = v.key+len(keys)-1, nil
+	switch {
+	case number == v.key:
+	case number > v.key && v.tree == nil:
+		v.key = number // the entry that brought it in is missing, which was found
+	default:
+		v.find("the checkpoint over %d entries is signed with the log's key %d, and key %d was in force", cp.Size, number, v.key)
+	}
+	return nil
+}
+
 // nextCheckpoint takes the next checkpoint if its size is at most this.
-func (v *verification) nextCheckpoint(ctx context.Context, size uint64) (StoredCheckpoint, bool, error) {
+func (v *verification) nextCheckpoint(ctx context.Context, size uint64) (ledger.StoredCheckpoint, bool, error) {
 	if len(v.checkpoints) == 0 && v.from <= size {
 		var err error
-		if v.checkpoints, err = v.src.Store.Checkpoints(ctx, v.ws, v.from, pageRows); err != nil {
+		if v.checkpoints, err = v.src.Store.Checkpoints(ctx, v.ws, v.from, ledger.PageRows); err != nil {
 			v.from = ^uint64(0)
-			return StoredCheckpoint{}, false, v.damage(ctx, err, "a checkpoint")
+			return ledger.StoredCheckpoint{}, false, v.damage(ctx, err, "a checkpoint")
 		}
 		if len(v.checkpoints) == 0 {
 			v.from = ^uint64(0)
 		}
 	}
 	if len(v.checkpoints) == 0 || v.checkpoints[0].Size > size {
-		return StoredCheckpoint{}, false, nil
+		return ledger.StoredCheckpoint{}, false, nil
 	}
 	next := v.checkpoints[0]
 	v.checkpoints = v.checkpoints[1:]
@@ -318,7 +368,7 @@ func (v *verification) nextCheckpoint(ctx context.Context, size uint64) (StoredC
 }
 
 // ending checks that the ledger ends where its head, its last checkpoint and its last entry say.
-func (v *verification) ending(ctx context.Context, head Head) error {
+func (v *verification) ending(ctx context.Context, head ledger.Head) error {
 	held := uint64(0)
 	if v.report.Checkpoint != nil {
 		held = v.report.Checkpoint.Size
@@ -356,7 +406,7 @@ func (v *verification) ending(ctx context.Context, head Head) error {
 }
 
 // intents compares the intents that wait by what was read with those listed as waiting.
-func (v *verification) intents(ctx context.Context, head Head) error {
+func (v *verification) intents(ctx context.Context, head ledger.Head) error {
 	listed, err := v.src.Store.Intents(ctx, v.ws)
 	if err != nil {
 		return v.damage(ctx, err, "the list of open intents")
@@ -382,7 +432,7 @@ func (v *verification) intents(ctx context.Context, head Head) error {
 		return v.damage(ctx, err, "the end of the ledger")
 	}
 	for next := head.Next; next < now.Next; {
-		rows, err := v.src.Store.Rows(ctx, v.ws, next, pageRows, false)
+		rows, err := v.src.Store.Rows(ctx, v.ws, next, ledger.PageRows, false)
 		if err != nil {
 			return v.damage(ctx, err, fmt.Sprintf("the ledger from about entry %d on", next))
 		}
@@ -390,7 +440,7 @@ func (v *verification) intents(ctx context.Context, head Head) error {
 			break
 		}
 		for _, row := range rows {
-			if h, err := decode(row.Header); err == nil && h.Kind == CallOutcome && h.Intent != nil {
+			if h, err := ledger.Decode(&row); err == nil && h.Kind == ledger.CallOutcome && h.Intent != nil {
 				delete(v.open, *h.Intent)
 			}
 			next = row.Seq + 1
