@@ -67,7 +67,7 @@ var house = []room{
 	{"cmd/steward/show", "api/wire llm retention cmd/steward/terminal", "how people see what it answers"},
 	{"cmd/steward/client", "api/wire config egress ledger retention", "how one member speaks to it"},
 	{"cmd/steward/member", "api/wire cmd/steward/client cmd/steward/command cmd/steward/show cmd/steward/terminal", "what a member has it do"},
-	{"cmd/steward/demo", "api/wire egress ledger llm cmd/steward/client cmd/steward/show cmd/steward/terminal", "a story told through the client"},
+	{"cmd/steward/demo", "api/wire egress ledger ledger/verify llm cmd/steward/client cmd/steward/show cmd/steward/terminal", "a story told through the client"},
 	{"cmd/steward", "*", "the wiring"},
 }
 
@@ -78,6 +78,7 @@ var libraries = map[string]string{
 	"github.com/openbao/openbao/api/v2":       "internal/keyring/transit",
 	"github.com/transparency-dev/formats":     "internal/ledger",
 	"github.com/transparency-dev/merkle":      "internal/ledger",
+	"github.com/klauspost/compress":           "internal/ledger",
 	"golang.org/x/mod":                        "internal/ledger",
 	"github.com/aws/aws-sdk-go-v2/aws":        "internal/blob",
 	"github.com/aws/aws-sdk-go-v2/service/s3": "internal/blob",

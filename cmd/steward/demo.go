@@ -16,6 +16,7 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/demo"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/store"
 )
 
@@ -71,7 +72,7 @@ func runDemo(ctx context.Context, in *command.Invocation) (err error) {
 		SignIn: func(token string) (*client.Client, error) {
 			return client.Dial(config.Client{URL: server.url, Token: token})
 		},
-		Verify: func(ctx context.Context, data string) (uint64, []ledger.Finding, error) {
+		Verify: func(ctx context.Context, data string) (uint64, []verify.Finding, error) {
 			return verifyDemo(ctx, in, data)
 		},
 		Header: headerOnDisk,
@@ -99,12 +100,12 @@ func runDemo(ctx context.Context, in *command.Invocation) (err error) {
 }
 
 // verifyDemo is `steward verify` for the story.
-func verifyDemo(ctx context.Context, in *command.Invocation, data string) (entries uint64, findings []ledger.Finding, err error) {
+func verifyDemo(ctx context.Context, in *command.Invocation, data string) (entries uint64, findings []verify.Finding, err error) {
 	p := in.Begin("verifying")
 	defer p.Stop()
 	report, err := verifyData(ctx, data, "", nil, p)
 	for _, f := range report.Findings {
-		findings = append(findings, ledger.Finding{Seq: f.Seq, What: f.What})
+		findings = append(findings, verify.Finding{Seq: f.Seq, What: f.What})
 	}
 	return report.Entries, findings, err
 }

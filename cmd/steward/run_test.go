@@ -22,6 +22,7 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/verify"
 )
 
 // typed runs a command in this process, as on a terminal where in is typed.
@@ -210,7 +211,7 @@ func TestDemoTellsWhatDoesNotHold(t *testing.T) {
 		SignIn: func(token string) (*client.Client, error) {
 			return client.Dial(config.Client{URL: w.url, Token: token})
 		},
-		Verify: func(context.Context, string) (uint64, []ledger.Finding, error) { return 1 << 20, nil, nil },
+		Verify: func(context.Context, string) (uint64, []verify.Finding, error) { return 1 << 20, nil, nil },
 		Header: headerOnDisk,
 	}
 	for _, u := range w.box.Users() {

@@ -16,6 +16,7 @@ import (
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
+	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/store"
 )
 
@@ -130,8 +131,8 @@ func verifyData(ctx context.Context, dir, only string, known []string, p *termin
 	}
 	defer func() { err = errors.Join(err, all.Close()) }()
 	for i, ws := range all.workspaces {
-		source := ledger.Source{Store: store.Ledger{DB: all.data}, Sealer: all.sealer, Known: known, Checked: i > 0}
-		found, err := ledger.Verify(ctx, source, ws.ID, func(done, total uint64) {
+		source := verify.Source{Store: store.Ledger{DB: all.data}, Sealer: all.sealer, Known: known, Checked: i > 0}
+		found, err := verify.Ledger(ctx, source, ws.ID, func(done, total uint64) {
 			p.Say("verifying %s: %d of %d entries", ws.Name, done, total)
 		})
 		if err != nil {
@@ -155,11 +156,11 @@ func verifyData(ctx context.Context, dir, only string, known []string, p *termin
 
 // brokenSeals looks at what is kept besides the ledger: whatever was sealed must open at its place, or its
 // key must be gone.
-func brokenSeals(ctx context.Context, data *store.DB, sealer *keyring.Keyring, ws steward.WorkspaceID) ([]ledger.Finding, error) {
-	var broken []ledger.Finding
+func brokenSeals(ctx context.Context, data *store.DB, sealer *keyring.Keyring, ws steward.WorkspaceID) ([]verify.Finding, error) {
+	var broken []verify.Finding
 	err := data.WalkSealed(ctx, ws, func(at steward.Place, sealed steward.Sealed) error {
 		if _, err := sealer.Open(ctx, at, sealed); err != nil && steward.KindOf(err) != steward.Gone {
-			broken = append(broken, ledger.Finding{What: fmt.Sprintf("%s %s isn't what was sealed there", at.Table, at.Row)})
+			broken = append(broken, verify.Finding{What: fmt.Sprintf("%s %s isn't what was sealed there", at.Table, at.Row)})
 		}
 		return ctx.Err()
 	})

@@ -15,7 +15,7 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/client"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/egress"
-	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/verify"
 )
 
 // Story is what the story is told with: a fresh workspace, and a sandbox company that nobody uses yet.
@@ -29,7 +29,7 @@ type Story struct {
 	// SignIn makes a client for a token.
 	SignIn func(token string) (*client.Client, error)
 	// Verify is `steward verify` on a data folder.
-	Verify func(ctx context.Context, data string) (entries uint64, findings []ledger.Finding, err error)
+	Verify func(ctx context.Context, data string) (entries uint64, findings []verify.Finding, err error)
 	// Header reads the bytes of an entry's header from a data folder that no server uses, which leaves all
 	// of the store in its one file, and names that file.
 	Header func(ctx context.Context, data string, seq uint64) (header []byte, file string, err error)
