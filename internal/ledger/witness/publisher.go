@@ -289,7 +289,7 @@ func (p *Publisher) deliver(ctx context.Context, jobs []*job) {
 	for _, r := range p.receivers {
 		var mine []*job
 		for _, j := range jobs {
-			if j.wants&r.bit != 0 {
+			if j.wants&r.bit != 0 && !p.Now().Before(r.pause.until) { // it may have failed at those before
 				mine = append(mine, j)
 			}
 		}

@@ -59,12 +59,12 @@ func (h *Webhook) post(ctx context.Context, now time.Time, ws steward.WorkspaceI
 	r.Header.Set("Webhook-Id", id)
 	r.Header.Set("Webhook-Timestamp", at)
 	r.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	response, _, err := exchange(h.client, r)
+	status, _, _, err := exchange(h.client, r)
 	if err != nil {
 		return steward.Errorf(steward.Unavailable, "the webhook for checkpoints can't be reached, or not now").Because(err)
 	}
-	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return steward.Errorf(steward.Upstream, "the webhook for checkpoints doesn't take one").Because(fmt.Errorf("webhook: status %d", response.StatusCode))
+	if status < 200 || status > 299 {
+		return steward.Errorf(steward.Upstream, "the webhook for checkpoints doesn't take one").Because(fmt.Errorf("webhook: status %d", status))
 	}
 	return nil
 }

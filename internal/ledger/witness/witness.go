@@ -169,34 +169,33 @@ func (w Witness) submit(ctx context.Context, log Log, ws steward.WorkspaceID, cp
 		return 0, "", w.odd(err)
 	}
 	r.Header.Set("Content-Type", "text/plain; charset=utf-8")
-	response, content, err := exchange(w.client, r)
+	status, kind, content, err := exchange(w.client, r)
 	if err != nil {
 		return 0, "", steward.Errorf(steward.Unavailable, "the witness %s can't be reached, or not now", w.Name()).Because(err)
 	}
 	if len(content) > answerBytes {
 		return 0, "", w.odd(fmt.Errorf("witness: an answer of more than %d bytes", answerBytes))
 	}
-	if response.StatusCode == http.StatusConflict {
-		if kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type")); err != nil || kind != "text/x.tlog.size" {
-			content = nil
-		}
+	if status == http.StatusConflict && kind != "text/x.tlog.size" {
+		content = nil
 	}
-	return response.StatusCode, string(content), nil
+	return status, string(content), nil
 }
 
 // exchange sends a request and reads at most one byte more than is allowed of what comes back. What may be
 // otherwise in a while is an error: no answer, a fault of theirs, too many requests.
-func exchange(client *http.Client, r *http.Request) (*http.Response, []byte, error) {
+func exchange(client *http.Client, r *http.Request) (status int, kind string, content []byte, err error) {
 	response, err := client.Do(r)
 	if err != nil {
-		return nil, nil, err
+		return 0, "", nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	content, err := io.ReadAll(io.LimitReader(response.Body, answerBytes+1))
-	if err == nil && (response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests) {
-		err = fmt.Errorf("witness: status %d", response.StatusCode)
+	if response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests {
+		return 0, "", nil, fmt.Errorf("witness: status %d", response.StatusCode)
 	}
-	return response, content, err
+	kind, _, _ = mime.ParseMediaType(response.Header.Get("Content-Type")) // "" where it is none
+	content, err = io.ReadAll(io.LimitReader(response.Body, answerBytes+1))
+	return response.StatusCode, kind, content, err
 }
 
 // parseSize reads the body of a 409: a size in decimal and a line's end.
