@@ -148,7 +148,6 @@ type unmapped struct {
 	Purpose        string   `json:"purpose,omitempty"`
 	Records        int      `json:"records,omitempty"`
 	DurationMicros int64    `json:"duration_us,omitempty"`
-	Intent         *uint64  `json:"intent,omitempty"`
 	Node           string   `json:"node,omitempty"`
 	Parts          []part   `json:"parts,omitempty"`
 }

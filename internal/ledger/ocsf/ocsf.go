@@ -93,6 +93,7 @@ var kinds = [...]struct {
 	{kind: ledger.ErasureRequested, as: creates},
 	{kind: ledger.ErasureDone, as: deletes},
 	{kind: ledger.ServerStarted},
+	{kind: ledger.KeyRotated, as: updates},
 }
 
 // effects are the activities of calls, by what they do to the world. Sending is none of the API's four.
@@ -146,7 +147,7 @@ func FromEntry(log string, ws steward.WorkspaceID, h *ledger.Header, header []by
 		RawData: string(header),
 		Unmapped: unmapped{
 			Authentication: h.Authentication, Effect: string(h.Effect), Purpose: h.Purpose, Records: h.Records,
-			DurationMicros: h.DurationMicros, Intent: h.Intent, Node: h.Node,
+			DurationMicros: h.DurationMicros, Node: h.Node,
 		},
 	}
 	for _, p := range h.Parts {
@@ -222,10 +223,12 @@ func (e *Event) what(h *ledger.Header) {
 		e.Unmapped.Tool, e.Unmapped.Targets = h.Tool, rest
 		if k.class == authentication {
 			e.Service = &service{Name: "steward"}
-			for _, token := range rest {
-				e.User.Credentials = append(e.User.Credentials, credential{"API token", token})
-			}
 			e.Unmapped.Targets = nil
+			for _, token := range rest {
+				if token != "" {
+					e.User.Credentials = append(e.User.Credentials, credential{"API token", token})
+				}
+			}
 		}
 		e.Unmapped.System = h.System
 		return
