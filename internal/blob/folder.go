@@ -200,7 +200,7 @@ func (f Folder) List(ctx context.Context, prefix string, fn func(name string, mo
 	if err := checkPrefix(prefix); err != nil {
 		return err
 	}
-	root, err := f.open("")
+	root, err := f.openAll()
 	if err != nil {
 		return err
 	}
@@ -250,13 +250,15 @@ func (f Folder) list(ctx context.Context, root *os.Root, dir, prefix string, fn 
 	return nil
 }
 
-// open gives the folder, after a look at the name that is wanted; "" for none.
+// open gives the folder, after a look at the name that is wanted.
 func (f Folder) open(name string) (*os.Root, error) {
-	if name != "" {
-		if err := checkName(name); err != nil {
-			return nil, err
-		}
+	if err := checkName(name); err != nil {
+		return nil, err
 	}
+	return f.openAll()
+}
+
+func (f Folder) openAll() (*os.Root, error) {
 	root, err := os.OpenRoot(f.Dir)
 	if err != nil {
 		return nil, f.unread(err)

@@ -1,0 +1,7 @@
+package blob
+
+// Failing is the folder with a function that is asked before each step that changes the disk.
+func (f Folder) Failing(before func(step string) error) Folder {
+	f.before = before
+	return f
+}
