@@ -15,7 +15,6 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/demo"
 	"github.com/stewardhq/steward/internal/config"
-	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/store"
 )

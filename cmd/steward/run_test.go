@@ -21,7 +21,6 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/demo"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/config"
-	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/verify"
 )
 

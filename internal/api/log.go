@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"time"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/api/wire"
@@ -20,15 +21,10 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, caller identity.Cal
 	if err != nil {
 		return err
 	}
-	q := ledger.Query{Run: steward.RunID(r.URL.Query().Get("run"))}
-	if q.From, err = number(r, "from"); err != nil {
-		return err
-	}
-	limit, err := number(r, "limit")
+	q, err := query(r)
 	if err != nil {
 		return err
 	}
-	q.Limit = int(min(limit, 1<<31-1))
 	owner := steward.MemberID("")
 	if !s.Gateway.MayView(caller, "ledger", "", why) {
 		owner, q.OnBehalfOf = caller.Member(), caller.Member()
@@ -41,7 +37,14 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, caller identity.Cal
 	if err := s.view(r.Context(), caller, "ledger", ledger.LedgerRead, owner, named, why); err != nil {
 		return err
 	}
+	found, err := s.named(r, caller, &q)
+	if err != nil {
+		return err
+	}
 	head(w, "application/x-ndjson")
+	if !found {
+		return nil
+	}
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
 	begun := false
@@ -67,6 +70,89 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, caller identity.Cal
 		panic(http.ErrAbortHandler)
 	}
 	return err
+}
+
+// query reads what is asked for: since and until (RFC 3339, or a day in UTC), run, member, agent, system, tool,
+// kind, effect, decision, outcome, text; and for a page of it from, before, limit and order=newest.
+func query(r *http.Request) (q ledger.Query, err error) {
+	ask := r.URL.Query()
+	q = ledger.Query{
+		Run: steward.RunID(ask.Get("run")), Member: steward.MemberID(ask.Get("member")), Caller: ask.Get("agent"),
+		System: ask.Get("system"), Tool: ask.Get("tool"), Kind: ledger.Kind(ask.Get("kind")), Effect: steward.Effect(ask.Get("effect")),
+		Decision: ask.Get("decision"), Outcome: ask.Get("outcome"), Text: ask.Get("text"),
+	}
+	if q.Kind != "" && q.Kind.Label() == "" {
+		return q, steward.Errorf(steward.Invalid, "kind is one of %s", ledger.Kinds())
+	}
+	switch ask.Get("order") {
+	case "", "oldest":
+	case "newest":
+		q.Backward = true
+	default:
+		return q, steward.Errorf(steward.Invalid, "order is oldest or newest, whichever comes first")
+	}
+	limit := uint64(0)
+	for name, to := range map[string]*uint64{"from": &q.From, "before": &q.End, "limit": &limit} {
+		if *to, err = number(r, name); err != nil {
+			return q, err
+		}
+	}
+	if ask.Has("before") && q.End == 0 {
+		return q, steward.Errorf(steward.Invalid, "before is the number of an entry that others stand before, 1 at least")
+	}
+	q.Limit = int(min(limit, 1<<31-1))
+	for name, to := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
+		if *to, err = moment(name, ask.Get(name)); err != nil {
+			return q, err
+		}
+	}
+	return q, nil
+}
+
+func moment(name, text string) (t time.Time, err error) {
+	if text == "" {
+		return t, nil
+	}
+	if t, err = time.Parse(time.RFC3339, text); err != nil {
+		t, err = time.Parse(time.DateOnly, text)
+	}
+	if err != nil {
+		return t, steward.Errorf(steward.Invalid, "%s is a time such as 2026-11-23T09:30:00Z, or a day such as 2026-11-23", name).Because(err)
+	}
+	return t, nil
+}
+
+// named looks up how the ledger speaks of the record (target) or person that is asked for; found is false where
+// it can't speak of them. What a person's record is called stands in parts too, where they were only read.
+func (s *Server) named(r *http.Request, caller identity.Caller, q *ledger.Query) (found bool, err error) {
+	target, person := r.URL.Query().Get("target"), r.URL.Query().Get("person")
+	if q.OnBehalfOf != "" && (person != "" || q.Text != "") {
+		return false, steward.Errorf(steward.Denied, "only those who may read the whole record search it for a text or a person; an administrator or auditor can")
+	}
+	if person != "" && q.Text != "" {
+		return false, steward.Errorf(steward.Invalid, "search for a person or for a text, one at a time")
+	}
+	if person != "" {
+		subject, err := s.Gateway.Subject(r.Context(), caller, person)
+		if err != nil {
+			return false, err
+		}
+		person = subject.Records[0].String()
+	}
+	for _, asked := range []struct {
+		spec string
+		to   *string
+	}{{target, &q.Target}, {person, &q.Text}} {
+		if asked.spec == "" {
+			continue
+		}
+		if *asked.to, err = s.Gateway.Recorded(r.Context(), caller.Workspace(), asked.spec); steward.KindOf(err) == steward.NotFound && err != nil {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // runID is what a run's id looks like.

@@ -66,6 +66,20 @@ func (g *Gateway) Subject(ctx context.Context, caller identity.Caller, spec stri
 	return s, nil
 }
 
+// Recorded gives the name under which the ledger speaks of a record, such as salesforce:Opportunity:006…: its
+// own, or where it is a person their blinded one. Of a person who isn't known, or not any more, the error is of
+// kind NotFound.
+func (g *Gateway) Recorded(ctx context.Context, ws steward.WorkspaceID, spec string) (string, error) {
+	ref, ok := steward.ParseRef(spec)
+	switch {
+	case !ok:
+		return "", steward.Errorf(steward.Invalid, "name the record as the system, the object and the id, such as salesforce:Opportunity:006…")
+	case g.isPerson(ref):
+		return g.Privacy.Blinded(ctx, ws, ref)
+	}
+	return ref.Record().String(), nil
+}
+
 func (s *Subject) add(ref steward.Ref, record steward.Record) {
 	s.Records = append(s.Records, ref)
 	for _, f := range record.Fields {

@@ -91,15 +91,36 @@ func (v *Vault) people(ctx context.Context, ws steward.WorkspaceID, records []st
 // as long as the person is known, and nothing that could be computed again once they are forgotten. A
 // person not known yet becomes known.
 func (v *Vault) Blind(ctx context.Context, ws steward.WorkspaceID, record steward.Ref) (string, error) {
+	people, err := v.people(ctx, ws, []steward.Ref{record.Record()})
+	if err != nil {
+		return "", err
+	}
+	return v.blind(ctx, ws, people[record.Record()], record)
+}
+
+// Blinded is Blind for whoever only asks: of somebody who isn't known, or not any more, the error is of kind
+// NotFound.
+func (v *Vault) Blinded(ctx context.Context, ws steward.WorkspaceID, record steward.Ref) (string, error) {
+	person, known, err := v.Person(ctx, ws, record)
+	if err != nil {
+		return "", err
+	}
+	name := ""
+	if known {
+		name, err = v.blind(ctx, ws, person, record)
+	}
+	if !known || steward.KindOf(err) == steward.Gone {
+		return "", steward.Errorf(steward.NotFound, "nothing is kept of this person")
+	}
+	return name, err
+}
+
+func (v *Vault) blind(ctx context.Context, ws steward.WorkspaceID, person steward.PersonID, record steward.Ref) (string, error) {
+	key, err := v.Sealer.Derive(ctx, ws, steward.PersonScope(person), "blind")
+	if err != nil {
+		return "", err
+	}
 	record = record.Record()
-	people, err := v.people(ctx, ws, []steward.Ref{record})
-	if err != nil {
-		return "", err
-	}
-	key, err := v.Sealer.Derive(ctx, ws, steward.PersonScope(people[record]), "blind")
-	if err != nil {
-		return "", err
-	}
 	record.ID = "~" + keyed(key, record)[:24]
 	return record.String(), nil
 }

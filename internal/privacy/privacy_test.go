@@ -845,7 +845,7 @@ func TestNothingIsStoredInClear(t *testing.T) {
 	if !bytes.Contains(all, []byte("planted-workspace")) {
 		t.Fatal("the search doesn't find what is there")
 	}
-	for _, value := range append(p.values(), "Lopez", "harborline", "555", p.id, p.notes, "planted@typed", "kept sentence", "zzzzzz") {
+	for _, value := range append(p.values(), "Lopez", "harborline", "555-01", p.id, p.notes, "planted@typed", "kept sentence", "zzzzzz") {
 		if bytes.Contains(all, []byte(value)) {
 			t.Errorf("%q lies in the data folder in clear", value)
 		}

@@ -198,9 +198,9 @@ func (c *Client) Checkpoint(ctx context.Context) (ledger.Checkpoint, []byte, err
 	return Call[ledger.Checkpoint](ctx, c, http.MethodPost, "/api/v1/checkpoint", nil)
 }
 
-// Log reads entries, of one run or (empty) of all, and calls each with every one and the line it came in.
-func (c *Client) Log(ctx context.Context, run steward.RunID, purpose string, each func(wire.Entry, []byte) error) error {
-	response, err := c.send(ctx, http.MethodGet, "/api/v1/log"+Query("run", string(run), "purpose", purpose), nil)
+// Log reads the entries that a query (see Query) asks for, and calls each with every one and the line it came in.
+func (c *Client) Log(ctx context.Context, query string, each func(wire.Entry, []byte) error) error {
+	response, err := c.send(ctx, http.MethodGet, "/api/v1/log"+query, nil)
 	if err != nil {
 		return err
 	}

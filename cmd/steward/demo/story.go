@@ -265,7 +265,7 @@ func (d *teller) record(ctx context.Context, c changed) error {
 	var told []wire.Entry
 	var write *wire.Entry
 	total, calls, decided := 0, 0, true
-	err := d.rep.Log(ctx, c.run, "troubleshooting", func(e wire.Entry, _ []byte) error {
+	err := d.rep.Log(ctx, client.Query("run", string(c.run), "purpose", "troubleshooting"), func(e wire.Entry, _ []byte) error {
 		total++
 		if e.Kind == ledger.CallIntent || e.Kind == ledger.CallOutcome {
 			calls++
