@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -149,6 +150,27 @@ func TestLockOutlivesItsProcess(t *testing.T) {
 	entries, err := filepath.Glob(filepath.Join(dir, "a*"))
 	if err != nil || entries != nil {
 		t.Errorf("left over: %v %v", entries, err)
+	}
+}
+
+// TestLockAndDeletionAtOnce: one of them comes first, and the other knows.
+func TestLockAndDeletionAtOnce(t *testing.T) {
+	f := blob.Folder{Dir: t.TempDir(), Now: time.Now}
+	for range 100 {
+		must(t, f.Put(t.Context(), "a", strings.NewReader("x"), 1, time.Time{}))
+		var locking, deleting error
+		var both sync.WaitGroup
+		both.Go(func() { locking = f.Lock(t.Context(), "a", time.Now().Add(time.Hour)) })
+		both.Go(func() { deleting = f.Delete(t.Context(), "a") })
+		both.Wait()
+		if locking == nil {
+			wantKind(t, deleting, steward.Conflict)
+			must(t, os.Remove(filepath.Join(f.Dir, "a~until")))
+			must(t, f.Delete(t.Context(), "a"))
+			continue
+		}
+		wantKind(t, locking, steward.NotFound)
+		must(t, deleting)
 	}
 }
 

@@ -174,15 +174,16 @@ func (s *S3) deleteVersion(ctx context.Context, name string, version *string) er
 	if steward.KindOf(err) != steward.Denied {
 		return err
 	}
-	// S3 gives the same refusal for a lock as for a lack of rights.
+	// S3 gives the same code for a lock as for a lack of rights.
 	there, headErr := s.client().HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.Bucket, Key: s.key(name), VersionId: version})
-	switch {
-	case headErr != nil:
-		return err
-	case there.ObjectLockLegalHoldStatus == types.ObjectLockLegalHoldStatusOn:
+	if headErr == nil && there.ObjectLockLegalHoldStatus == types.ObjectLockLegalHoldStatusOn {
 		return steward.Errorf(steward.Conflict, "the object %s is under a legal hold; delete it once the hold is lifted in the bucket", name).Because(err)
-	case there.ObjectLockRetainUntilDate != nil && there.ObjectLockRetainUntilDate.After(s.Now()):
+	}
+	if headErr == nil && there.ObjectLockRetainUntilDate != nil && there.ObjectLockRetainUntilDate.After(s.Now()) {
 		return locked(name, *there.ObjectLockRetainUntilDate).Because(err)
+	}
+	if strings.Contains(err.Error(), "object lock") {
+		return steward.Errorf(steward.Conflict, "the object %s is locked in the bucket %s; delete it once that has ended", name, s.Bucket).Because(err)
 	}
 	return err
 }

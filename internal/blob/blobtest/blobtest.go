@@ -44,7 +44,6 @@ func Hold(t *testing.T, p Place) {
 	t.Run("of many who put one name, one does", p.racing)
 	t.Run("content that isn't what was announced leaves nothing", p.content)
 	t.Run("a lock holds until its end, and is never shortened", p.locks)
-	t.Run("a lock and a deletion at once", p.lockRace)
 	t.Run("a context that ended ends the work", p.contexts)
 	t.Run("names are listed in order, below a prefix", p.listing)
 	t.Run("a name is free again after its deletion", p.again)
@@ -279,29 +278,6 @@ func (p Place) locks(t *testing.T) {
 	for _, name := range long {
 		must(t, p.Delete(ctx, name))
 		p.wantNothing(t, name)
-	}
-}
-
-func (p Place) lockRace(t *testing.T) {
-	until := p.Now().Add(3 * time.Second)
-	for i := range 20 {
-		name := fmt.Sprintf("lockrace/%d", i)
-		p.put(t, name, []byte("x"), time.Time{})
-		var locking, deleting error
-		var wg sync.WaitGroup
-		wg.Go(func() { locking = p.Lock(t.Context(), name, until) })
-		wg.Go(func() { deleting = p.Delete(t.Context(), name) })
-		wg.Wait()
-		switch {
-		case locking == nil:
-			wantKind(t, deleting, steward.Conflict)
-			p.wantContent(t, name, []byte("x"))
-		case deleting == nil:
-			wantKind(t, locking, steward.NotFound)
-			p.wantNothing(t, name)
-		default:
-			t.Fatalf("neither: %v, %v", locking, deleting)
-		}
 	}
 }
 
