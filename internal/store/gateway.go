@@ -15,12 +15,12 @@ const connectionColumns = `SELECT id, instance_url, org, created FROM connection
 
 // Connections implements gateway.ConnectionStore.
 func (s Gateway) Connections(ctx context.Context, ws steward.WorkspaceID) ([]gateway.Connection, error) {
-	return s.connections(ctx, connectionColumns+` ORDER BY id`, ws)
+	return s.connections(ctx, ws, connectionColumns+` ORDER BY id`)
 }
 
 // Connection implements gateway.ConnectionStore.
 func (s Gateway) Connection(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID) (gateway.Connection, error) {
-	found, err := s.connections(ctx, connectionColumns+` AND id = $2`, ws, id)
+	found, err := s.connections(ctx, ws, connectionColumns+` AND id = $2`, id)
 	if err != nil {
 		return gateway.Connection{}, err
 	}
@@ -30,9 +30,9 @@ func (s Gateway) Connection(ctx context.Context, ws steward.WorkspaceID, id stew
 	return found[0], nil
 }
 
-func (s Gateway) connections(ctx context.Context, query string, args ...any) ([]gateway.Connection, error) {
+func (s Gateway) connections(ctx context.Context, ws steward.WorkspaceID, query string, more ...any) ([]gateway.Connection, error) {
 	var all []gateway.Connection
-	err := s.rows(ctx, func(scan func(...any) error) error {
+	err := s.db.Query(ctx, within(ws), func(scan func(...any) error) error {
 		var c gateway.Connection
 		var created int64
 		if err := scan(&c.ID, &c.InstanceURL, &c.OrgID, &created); err != nil {
@@ -41,13 +41,13 @@ func (s Gateway) connections(ctx context.Context, query string, args ...any) ([]
 		c.Created = instant(created)
 		all = append(all, c)
 		return nil
-	}, query, args...)
+	}, query, append([]any{ws}, more...)...)
 	return all, err
 }
 
 // PutConnection implements gateway.ConnectionStore.
 func (s Gateway) PutConnection(ctx context.Context, ws steward.WorkspaceID, c gateway.Connection) error {
-	_, err := s.exec(ctx, `INSERT INTO connections (workspace, id, instance_url, org, created) VALUES ($1, $2, $3, $4, $5)
+	_, err := s.db.Exec(ctx, within(ws), `INSERT INTO connections (workspace, id, instance_url, org, created) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (workspace, id) DO UPDATE SET instance_url = excluded.instance_url, org = excluded.org`,
 		ws, c.ID, c.InstanceURL, c.OrgID, micros(c.Created))
 	return err
@@ -57,7 +57,7 @@ func (s Gateway) PutConnection(ctx context.Context, ws steward.WorkspaceID, c ga
 func (s Gateway) Credential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID) (steward.Sealed, error) {
 	var scopes string
 	var sealed steward.Sealed
-	found, err := s.one(ctx, []any{&scopes, &sealed.Box},
+	found, err := s.db.One(ctx, within(ws), []any{&scopes, &sealed.Box},
 		`SELECT scopes, box FROM credentials WHERE workspace = $1 AND connection = $2 AND member = $3`, ws, id, m)
 	if err == nil && !found {
 		err = steward.Errorf(steward.NotFound, "this member has no credential on %q", id)
@@ -68,7 +68,7 @@ func (s Gateway) Credential(ctx context.Context, ws steward.WorkspaceID, id stew
 
 // PutCredential implements gateway.ConnectionStore.
 func (s Gateway) PutCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID, sealed steward.Sealed) error {
-	_, err := s.exec(ctx, `INSERT INTO credentials (workspace, connection, member, scopes, box) VALUES ($1, $2, $3, $4, $5)
+	_, err := s.db.Exec(ctx, within(ws), `INSERT INTO credentials (workspace, connection, member, scopes, box) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (workspace, connection, member) DO UPDATE SET scopes = excluded.scopes, box = excluded.box`,
 		ws, id, m, sealed.ScopeList(), sealed.Box)
 	return err
@@ -76,7 +76,7 @@ func (s Gateway) PutCredential(ctx context.Context, ws steward.WorkspaceID, id s
 
 // AddProposal implements gateway.ProposalStore.
 func (s Gateway) AddProposal(ctx context.Context, ws steward.WorkspaceID, p gateway.ProposalRow) error {
-	_, err := s.exec(ctx, `INSERT INTO proposals (workspace, id, run, member, needs, status, decided_by, created, expires, scopes, box)
+	_, err := s.db.Exec(ctx, within(ws), `INSERT INTO proposals (workspace, id, run, member, needs, status, decided_by, created, expires, scopes, box)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		ws, p.ID, p.Run, p.Member, p.Needs, p.Status, p.DecidedBy, micros(p.Created), micros(p.Expires), p.Sealed.ScopeList(), p.Sealed.Box)
 	return err
@@ -86,7 +86,7 @@ const proposalColumns = `SELECT id, run, member, needs, status, decided_by, crea
 
 // Proposal implements gateway.ProposalStore.
 func (s Gateway) Proposal(ctx context.Context, ws steward.WorkspaceID, id steward.ProposalID) (gateway.ProposalRow, error) {
-	found, err := s.proposals(ctx, proposalColumns+` AND id = $2`, ws, id)
+	found, err := s.proposals(ctx, ws, proposalColumns+` AND id = $2`, id)
 	if err != nil {
 		return gateway.ProposalRow{}, err
 	}
@@ -98,12 +98,12 @@ func (s Gateway) Proposal(ctx context.Context, ws steward.WorkspaceID, id stewar
 
 // WaitingProposals implements gateway.ProposalStore.
 func (s Gateway) WaitingProposals(ctx context.Context, ws steward.WorkspaceID) ([]gateway.ProposalRow, error) {
-	return s.proposals(ctx, proposalColumns+` AND status = 'waiting' ORDER BY created, id`, ws)
+	return s.proposals(ctx, ws, proposalColumns+` AND status = 'waiting' ORDER BY created, id`)
 }
 
-func (s Gateway) proposals(ctx context.Context, query string, args ...any) ([]gateway.ProposalRow, error) {
+func (s Gateway) proposals(ctx context.Context, ws steward.WorkspaceID, query string, more ...any) ([]gateway.ProposalRow, error) {
 	var all []gateway.ProposalRow
-	err := s.rows(ctx, func(scan func(...any) error) error {
+	err := s.db.Query(ctx, within(ws), func(scan func(...any) error) error {
 		var p gateway.ProposalRow
 		var scopes string
 		var created, expires int64
@@ -111,13 +111,13 @@ func (s Gateway) proposals(ctx context.Context, query string, args ...any) ([]ga
 		p.Created, p.Expires, p.Sealed.Scopes = instant(created), instant(expires), steward.ParseScopes(scopes)
 		all = append(all, p)
 		return err
-	}, query, args...)
+	}, query, append([]any{ws}, more...)...)
 	return all, err
 }
 
 // Settle implements gateway.ProposalStore.
 func (s Gateway) Settle(ctx context.Context, ws steward.WorkspaceID, id steward.ProposalID, to gateway.Status, by steward.MemberID) error {
-	n, err := s.exec(ctx, `UPDATE proposals SET status = $3, decided_by = $4 WHERE workspace = $1 AND id = $2 AND status = 'waiting'`, ws, id, to, by)
+	n, err := s.db.Exec(ctx, within(ws), `UPDATE proposals SET status = $3, decided_by = $4 WHERE workspace = $1 AND id = $2 AND status = 'waiting'`, ws, id, to, by)
 	if err == nil && n == 0 {
 		err = steward.Errorf(steward.Conflict, "somebody decided on this already")
 	}
@@ -126,7 +126,7 @@ func (s Gateway) Settle(ctx context.Context, ws steward.WorkspaceID, id steward.
 
 // Take implements gateway.ProposalStore.
 func (s Gateway) Take(ctx context.Context, ws steward.WorkspaceID, id steward.ProposalID, call int) error {
-	_, err := s.exec(ctx, `INSERT INTO proposals_taken (workspace, proposal, call) VALUES ($1, $2, $3)`, ws, id, call)
+	_, err := s.db.Exec(ctx, within(ws), `INSERT INTO proposals_taken (workspace, proposal, call) VALUES ($1, $2, $3)`, ws, id, call)
 	if steward.KindOf(err) == steward.Conflict {
 		err = steward.Errorf(steward.Conflict, "this was carried out, or tried, already; look at the record before asking again").Because(err)
 	}
@@ -137,12 +137,12 @@ func (s Gateway) Take(ctx context.Context, ws steward.WorkspaceID, id steward.Pr
 func (s Gateway) Usage(ctx context.Context, ws steward.WorkspaceID, run steward.RunID, m steward.MemberID, day string) (gateway.Usage, error) {
 	var u gateway.Usage
 	var untrusted int
-	if _, err := s.one(ctx, []any{&u.Records, &u.Amount, &untrusted},
+	if _, err := s.db.One(ctx, within(ws), []any{&u.Records, &u.Amount, &untrusted},
 		`SELECT records, amount, untrusted FROM usage_by_run WHERE workspace = $1 AND run = $2`, ws, run); err != nil {
 		return u, err
 	}
 	var amount float64
-	if _, err := s.one(ctx, []any{&u.RecordsToday, &amount, &u.CallsToday},
+	if _, err := s.db.One(ctx, within(ws), []any{&u.RecordsToday, &amount, &u.CallsToday},
 		`SELECT records, amount, calls FROM usage_by_day WHERE workspace = $1 AND member = $2 AND day = $3`, ws, m, day); err != nil {
 		return u, err
 	}
@@ -156,7 +156,7 @@ func (s Gateway) AddUsage(ctx context.Context, ws steward.WorkspaceID, run stewa
 	if spent.Untrusted {
 		untrusted = 1
 	}
-	return s.update(ctx, func(tx *sql.Tx) error {
+	return s.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO usage_by_run (workspace, run, records, amount, untrusted) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (workspace, run) DO UPDATE SET records = usage_by_run.records + excluded.records,
 			amount = usage_by_run.amount + excluded.amount,

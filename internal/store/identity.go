@@ -8,6 +8,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/identity"
+	"github.com/stewardhq/steward/internal/store/database"
 )
 
 // Identity keeps workspaces, members and tokens.
@@ -15,7 +16,7 @@ type Identity struct{ *DB }
 
 // AddWorkspace implements identity.WorkspaceStore.
 func (s Identity) AddWorkspace(ctx context.Context, w identity.Workspace) error {
-	_, err := s.exec(ctx, `INSERT INTO workspaces (id, name, region, created) VALUES ($1, $2, $3, $4)`,
+	_, err := s.db.Exec(ctx, within(w.ID), `INSERT INTO workspaces (id, name, region, created) VALUES ($1, $2, $3, $4)`,
 		w.ID, w.Name, w.Region, micros(w.Created))
 	return err
 }
@@ -23,7 +24,7 @@ func (s Identity) AddWorkspace(ctx context.Context, w identity.Workspace) error 
 // AllWorkspaces implements identity.WorkspaceStore.
 func (s Identity) AllWorkspaces(ctx context.Context) ([]identity.Workspace, error) {
 	var all []identity.Workspace
-	err := s.rows(ctx, func(scan func(...any) error) error {
+	err := s.db.Query(ctx, database.Across("workspaces"), func(scan func(...any) error) error {
 		var w identity.Workspace
 		var created int64
 		if err := scan(&w.ID, &w.Name, &w.Region, &created); err != nil {
@@ -38,7 +39,7 @@ func (s Identity) AllWorkspaces(ctx context.Context) ([]identity.Workspace, erro
 
 // AddMember implements identity.MemberStore.
 func (s Identity) AddMember(ctx context.Context, ws steward.WorkspaceID, m identity.MemberRow) error {
-	_, err := s.exec(ctx, `INSERT INTO members (workspace, id, person, role, email, scopes, box, created)
+	_, err := s.db.Exec(ctx, within(ws), `INSERT INTO members (workspace, id, person, role, email, scopes, box, created)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		ws, m.ID, m.Person, m.Role, m.Email, m.Sealed.ScopeList(), m.Sealed.Box, micros(m.Created))
 	return err
@@ -56,21 +57,21 @@ func scanMember(scan func(...any) error) (m identity.MemberRow, err error) {
 
 // MemberByID implements identity.MemberStore.
 func (s Identity) MemberByID(ctx context.Context, ws steward.WorkspaceID, id steward.MemberID) (identity.MemberRow, error) {
-	return s.member(ctx, memberColumns+` AND id = $2`, ws, id)
+	return s.member(ctx, ws, memberColumns+` AND id = $2`, id)
 }
 
 // MemberByEmail implements identity.MemberStore.
 func (s Identity) MemberByEmail(ctx context.Context, ws steward.WorkspaceID, digest []byte) (identity.MemberRow, error) {
-	return s.member(ctx, memberColumns+` AND email = $2`, ws, digest)
+	return s.member(ctx, ws, memberColumns+` AND email = $2`, digest)
 }
 
-func (s Identity) member(ctx context.Context, query string, args ...any) (m identity.MemberRow, err error) {
+func (s Identity) member(ctx context.Context, ws steward.WorkspaceID, query string, more any) (m identity.MemberRow, err error) {
 	found := false
-	err = s.rows(ctx, func(scan func(...any) error) (err error) {
+	err = s.db.Query(ctx, within(ws), func(scan func(...any) error) (err error) {
 		found = true
 		m, err = scanMember(scan)
 		return err
-	}, query, args...)
+	}, query, ws, more)
 	if err == nil && !found {
 		err = steward.Errorf(steward.NotFound, "there is no such member in this workspace")
 	}
@@ -80,7 +81,7 @@ func (s Identity) member(ctx context.Context, query string, args ...any) (m iden
 // AllMembers implements identity.MemberStore.
 func (s Identity) AllMembers(ctx context.Context, ws steward.WorkspaceID) ([]identity.MemberRow, error) {
 	var all []identity.MemberRow
-	err := s.rows(ctx, func(scan func(...any) error) error {
+	err := s.db.Query(ctx, within(ws), func(scan func(...any) error) error {
 		m, err := scanMember(scan)
 		all = append(all, m)
 		return err
@@ -90,7 +91,7 @@ func (s Identity) AllMembers(ctx context.Context, ws steward.WorkspaceID) ([]ide
 
 // RemoveMember implements identity.MemberStore.
 func (s Identity) RemoveMember(ctx context.Context, ws steward.WorkspaceID, id steward.MemberID, at time.Time) error {
-	return s.update(ctx, func(tx *sql.Tx) error {
+	return s.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `DELETE FROM members WHERE workspace = $1 AND id = $2`, ws, id)
 		if err != nil {
 			return err
@@ -105,7 +106,7 @@ func (s Identity) RemoveMember(ctx context.Context, ws steward.WorkspaceID, id s
 
 // AddToken implements identity.TokenStore.
 func (s Identity) AddToken(ctx context.Context, t identity.TokenRow) error {
-	_, err := s.exec(ctx, `INSERT INTO api_tokens (hash, workspace, id, member, created, expires, revoked)
+	_, err := s.db.Exec(ctx, within(t.Workspace), `INSERT INTO api_tokens (hash, workspace, id, member, created, expires, revoked)
 		VALUES ($1, $2, $3, $4, $5, $6, 0)`,
 		t.Hash[:], t.Workspace, t.ID, t.Member, micros(t.Created), micros(t.Expires))
 	return err
@@ -125,7 +126,7 @@ func scanToken(scan func(...any) error, t *identity.APIToken, more ...any) error
 func (s Identity) TokenByHash(ctx context.Context, hash [sha256.Size]byte) (identity.TokenRow, error) {
 	row := identity.TokenRow{Hash: hash}
 	found := false
-	err := s.rows(ctx, func(scan func(...any) error) error {
+	err := s.db.Query(ctx, database.Across("api_tokens"), func(scan func(...any) error) error {
 		found = true
 		return scanToken(scan, &row.APIToken, &row.Workspace)
 	}, `SELECT id, member, created, expires, revoked, workspace FROM api_tokens WHERE hash = $1`, hash[:])
@@ -138,7 +139,7 @@ func (s Identity) TokenByHash(ctx context.Context, hash [sha256.Size]byte) (iden
 // Tokens implements identity.TokenStore.
 func (s Identity) Tokens(ctx context.Context, ws steward.WorkspaceID, m steward.MemberID) ([]identity.APIToken, error) {
 	var all []identity.APIToken
-	err := s.rows(ctx, func(scan func(...any) error) error {
+	err := s.db.Query(ctx, within(ws), func(scan func(...any) error) error {
 		var t identity.APIToken
 		err := scanToken(scan, &t)
 		all = append(all, t)
@@ -150,7 +151,7 @@ func (s Identity) Tokens(ctx context.Context, ws steward.WorkspaceID, m steward.
 // TokenOwner implements identity.TokenStore.
 func (s Identity) TokenOwner(ctx context.Context, ws steward.WorkspaceID, id steward.APITokenID) (steward.MemberID, error) {
 	var member steward.MemberID
-	found, err := s.one(ctx, []any{&member}, `SELECT member FROM api_tokens WHERE workspace = $1 AND id = $2`, ws, id)
+	found, err := s.db.One(ctx, within(ws), []any{&member}, `SELECT member FROM api_tokens WHERE workspace = $1 AND id = $2`, ws, id)
 	if err == nil && !found {
 		err = steward.Errorf(steward.NotFound, "this workspace has no token %s", id)
 	}
@@ -159,7 +160,7 @@ func (s Identity) TokenOwner(ctx context.Context, ws steward.WorkspaceID, id ste
 
 // RevokeToken implements identity.TokenStore.
 func (s Identity) RevokeToken(ctx context.Context, ws steward.WorkspaceID, id steward.APITokenID, at time.Time) error {
-	n, err := s.exec(ctx, `UPDATE api_tokens SET revoked = CASE WHEN revoked = 0 THEN $3 ELSE revoked END
+	n, err := s.db.Exec(ctx, within(ws), `UPDATE api_tokens SET revoked = CASE WHEN revoked = 0 THEN $3 ELSE revoked END
 		WHERE workspace = $1 AND id = $2`, ws, id, micros(at))
 	if err == nil && n == 0 {
 		err = steward.Errorf(steward.NotFound, "this workspace has no token %s", id)

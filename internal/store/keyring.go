@@ -6,10 +6,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/keyring"
+	"github.com/stewardhq/steward/internal/store/database"
 )
 
 // Keyring keeps the directory and the sealed nodes of the key tree, in the keyring database.
@@ -23,23 +23,30 @@ var (
 const selectState = `SELECT version, mark, generation, workspaces FROM keyring_state WHERE one = 1`
 
 // State is keyring.Store's.
-func (k Keyring) State(ctx context.Context) (keyring.State, error) {
-	return scanState(k.read.QueryRowContext(ctx, selectState))
+func (k Keyring) State(ctx context.Context) (st keyring.State, err error) {
+	err = k.db.Query(ctx, database.Reach{}, func(scan func(...any) error) error { return scanState(scan, &st) }, selectState)
+	return st, err
 }
 
-func scanState(row *sql.Row) (st keyring.State, err error) {
+func scanState(scan func(...any) error, st *keyring.State) error {
 	var mark []byte
-	err = row.Scan(&st.Version, &mark, &st.Generation, &st.Workspaces)
+	err := scan(&st.Version, &mark, &st.Generation, &st.Workspaces)
+	copy(st.Mark[:], mark)
+	return err
+}
+
+// stateIn is State in a transaction.
+func stateIn(ctx context.Context, tx *sql.Tx) (st keyring.State, err error) {
+	err = scanState(tx.QueryRowContext(ctx, selectState).Scan, &st)
 	if errors.Is(err, sql.ErrNoRows) {
 		return keyring.State{}, nil
 	}
-	copy(st.Mark[:], mark)
-	return st, failure(err)
+	return st, err
 }
 
 // Find is keyring.Store's.
 func (k Keyring) Find(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope) (w keyring.Workspace, found []keyring.Scope, err error) {
-	err = k.snapshot(ctx, func(tx *sql.Tx) error {
+	err = k.db.Snapshot(ctx, within(ws), func(tx *sql.Tx) error {
 		var number *uint32
 		w.ID = ws
 		err := tx.QueryRowContext(ctx, `SELECT number, next FROM keyring_workspaces WHERE workspace = $1`, ws).Scan(&number, &w.Next)
@@ -80,7 +87,7 @@ func standing(number *uint32, err error) (keyring.Standing, uint32, error) {
 
 // Nodes is keyring.Store's.
 func (k Keyring) Nodes(ctx context.Context, paths []keyring.Path) (nodes []keyring.Node, err error) {
-	err = k.snapshot(ctx, func(tx *sql.Tx) error {
+	err = k.db.Snapshot(ctx, database.Reach{}, func(tx *sql.Tx) error {
 		query, err := tx.PrepareContext(ctx, `SELECT generation, sealed FROM keyring_nodes WHERE path = $1`)
 		if err != nil {
 			return err
@@ -102,23 +109,14 @@ func (k Keyring) Nodes(ctx context.Context, paths []keyring.Path) (nodes []keyri
 	return nodes, err
 }
 
-// snapshot reads one state of the database.
-func (k Keyring) snapshot(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := k.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return failure(err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	return failure(f(tx))
-}
-
-// Apply is keyring.Store's. secure_delete has SQLite write zeros over what a row no longer holds.
+// Apply is keyring.Store's. Postgres can't erase: old rows stay in its files and logs for a while, sealed
+// under keys that no longer exist, which is what they are kept in a tree for.
 func (k Keyring) Apply(ctx context.Context, c keyring.Change) error {
 	if err := k.writable(); err != nil {
 		return err
 	}
-	err := k.update(ctx, func(tx *sql.Tx) error {
-		st, err := scanState(tx.QueryRowContext(ctx, selectState))
+	err := k.change(ctx, func(tx *sql.Tx) error {
+		st, err := stateIn(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -128,23 +126,45 @@ func (k Keyring) Apply(ctx context.Context, c keyring.Change) error {
 		if c.Now == c.Was {
 			return nil
 		}
-		return put(ctx, tx, c)
+		return k.put(ctx, tx, c)
 	})
 	if err == nil && c.Erase {
-		err = k.erase(ctx)
+		err = k.db.Erase(ctx)
 	}
 	return err
 }
 
+// change is update when it is this writer's turn: two that read one state must not both go on from it.
+func (k Keyring) change(ctx context.Context, f func(*sql.Tx) error) error {
+	return k.db.Update(ctx, database.Reach{}, func(tx *sql.Tx) error {
+		if err := k.db.TakeTurn(ctx, tx); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
 func (k Keyring) writable() error {
-	if k.write == nil {
+	if !k.db.Writable() {
 		return steward.Errorf(steward.Unavailable, "this keyring is open for reading only").Because(keyring.ErrReadOnly)
 	}
 	return nil
 }
 
 // put writes a change's rows.
-func put(ctx context.Context, tx *sql.Tx, c keyring.Change) error {
+func (k Keyring) put(ctx context.Context, tx *sql.Tx, c keyring.Change) error {
+	var touched []steward.WorkspaceID
+	for _, w := range c.Workspaces {
+		touched = append(touched, w.ID)
+	}
+	for _, s := range c.Scopes {
+		if len(touched) == 0 || touched[len(touched)-1] != s.Workspace {
+			touched = append(touched, s.Workspace)
+		}
+	}
+	if err := k.db.Set(ctx, tx, database.Within(touched...)); err != nil {
+		return err
+	}
 	for _, path := range c.Drop {
 		// No path is longer than seven bytes, so what begins with this one lies up to it with 0xff to that length.
 		last := append([]byte(path), bytes.Repeat([]byte{0xff}, 7-len(path))...)
@@ -203,7 +223,7 @@ func each[T any](ctx context.Context, tx *sql.Tx, query string, rows []T, args f
 	}
 	defer func() { _ = insert.Close() }()
 	for _, row := range rows {
-		n, err := changes(insert.ExecContext(ctx, args(row)...))
+		n, err := database.Changes(insert.ExecContext(ctx, args(row)...))
 		if err != nil {
 			return err
 		}
@@ -214,32 +234,13 @@ func each[T any](ctx context.Context, tx *sql.Tx, query string, rows []T, args f
 	return nil
 }
 
-// erase empties the write-ahead log, which still has pages as they were, into the database and cuts it
-// to nothing.
-func (k Keyring) erase(ctx context.Context) error {
-	busy, pages, moved := 1, -1, 0
-	// While another process is at the same, SQLite doesn't wait but says so by -1 pages.
-	for tries := 0; busy != 0 && pages == -1 && tries < 100; tries++ {
-		if tries > 0 {
-			time.Sleep(10 * time.Millisecond)
-		}
-		if err := k.write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved); err != nil {
-			return failure(err)
-		}
-	}
-	if busy != 0 {
-		return steward.Errorf(steward.Unavailable, "the key is destroyed, but another process is reading the keyring and keeps its last bytes on disk; stop that and try again")
-	}
-	return nil
-}
-
 // exported is how many rows Export hands over at once; a node has up to 13 kB.
 const exported = 256
 
 // Export is keyring.Store's.
 func (k Keyring) Export(ctx context.Context, piece func(keyring.Change) error) error {
-	return k.snapshot(ctx, func(tx *sql.Tx) error {
-		st, err := scanState(tx.QueryRowContext(ctx, selectState))
+	return k.db.Snapshot(ctx, database.Across("keyring_workspaces", "keyring_scopes"), func(tx *sql.Tx) error {
+		st, err := stateIn(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -298,13 +299,7 @@ func scanEach(ctx context.Context, tx *sql.Tx, query string, f func(scan func(..
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := f(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return database.ScanAll(rows, f)
 }
 
 // Import is keyring.Copy's.
@@ -312,16 +307,16 @@ func (k Keyring) Import(ctx context.Context, from func(ctx context.Context, piec
 	if err := k.writable(); err != nil {
 		return err
 	}
-	err := k.update(ctx, func(tx *sql.Tx) error {
+	err := k.change(ctx, func(tx *sql.Tx) error {
 		for _, table := range []string{"keyring_state", "keyring_workspaces", "keyring_scopes", "keyring_nodes"} {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table); err != nil {
+			if err := k.db.Empty(ctx, tx, table); err != nil {
 				return err
 			}
 		}
-		return from(ctx, func(c keyring.Change) error { return put(ctx, tx, c) })
+		return from(ctx, func(c keyring.Change) error { return k.put(ctx, tx, c) })
 	})
 	if err == nil {
-		err = k.erase(ctx)
+		err = k.db.Erase(ctx)
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/storetest"
+	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
 func TestKeyring(t *testing.T) {
@@ -43,7 +44,31 @@ func TestKeyring(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = ro.Close() })
+	keyringReadingOnly(t, ro)
+}
+
+func TestKeyringOnPostgres(t *testing.T) {
+	ctx := context.Background()
+	server := postgres.Start(t)
+	open := func(at store.Postgres) *store.DB {
+		db, err := at.OpenKeyring(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	at := store.Postgres{URL: server.Database(t)}
+	db, other := open(at), open(store.Postgres{URL: server.Database(t)})
+	t.Cleanup(func() { closeDB(t, db); closeDB(t, other) })
+	storetest.Keyring(t, store.Keyring{DB: db}, store.Keyring{DB: other}, nil)
+	at.ReadOnly = true
+	keyringReadingOnly(t, open(at))
+}
+
+// keyringReadingOnly holds a keyring that is open for reading to changing nothing, and closes it.
+func keyringReadingOnly(t *testing.T, ro *store.DB) {
+	ctx := context.Background()
+	t.Cleanup(func() { closeDB(t, ro) })
 	reading := store.Keyring{DB: ro}
 	st, err := reading.State(ctx)
 	if err != nil || st.Version == 0 {

@@ -4,11 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/store/database"
 )
 
 // Ledger keeps the tail of every workspace's ledger, in the data database.
@@ -24,7 +23,7 @@ const (
 
 // Head is ledger.Reader's.
 func (l Ledger) Head(ctx context.Context, ws steward.WorkspaceID) (head ledger.Head, err error) {
-	_, err = l.one(ctx, []any{&head.Next, &head.Last, &head.Signed}, `SELECT next, last_us, signed FROM ledger_heads WHERE workspace = $1`, ws)
+	_, err = l.db.One(ctx, within(ws), []any{&head.Next, &head.Last, &head.Signed}, `SELECT next, last_us, signed FROM ledger_heads WHERE workspace = $1`, ws)
 	return head, err
 }
 
@@ -52,7 +51,7 @@ func (l Ledger) Rows(ctx context.Context, ws steward.WorkspaceID, from uint64, l
 	var header, sealed sql.RawBytes
 	var seq int64
 	dest := []any{&seq, &header, &sealed}
-	err := l.rows(ctx, func(scan func(...any) error) error {
+	err := l.db.Query(ctx, within(ws), func(scan func(...any) error) error {
 		if size > pageBytes {
 			return errPageFull
 		}
@@ -70,27 +69,27 @@ var errPageFull = errors.New("store: enough was read")
 
 // Intents is ledger.Verifiable's.
 func (l Ledger) Intents(ctx context.Context, ws steward.WorkspaceID) ([]ledger.OpenIntent, error) {
-	return l.openIntents(ctx, `SELECT workspace, seq FROM open_intents WHERE workspace = $1 ORDER BY seq`, ws)
+	return l.openIntents(ctx, within(ws), `SELECT workspace, seq FROM open_intents WHERE workspace = $1 ORDER BY seq`, ws)
 }
 
 // Abandoned is ledger.Writer's.
 func (l Ledger) Abandoned(ctx context.Context, node string) ([]ledger.OpenIntent, error) {
-	return l.openIntents(ctx, `SELECT workspace, seq FROM open_intents WHERE node <> $1 ORDER BY workspace, seq`, node)
+	return l.openIntents(ctx, database.Across("open_intents"), `SELECT workspace, seq FROM open_intents WHERE node <> $1 ORDER BY workspace, seq`, node)
 }
 
-func (l Ledger) openIntents(ctx context.Context, query string, args ...any) (open []ledger.OpenIntent, err error) {
-	err = l.rows(ctx, func(scan func(...any) error) error {
+func (l Ledger) openIntents(ctx context.Context, of database.Reach, query string, arg any) (open []ledger.OpenIntent, err error) {
+	err = l.db.Query(ctx, of, func(scan func(...any) error) error {
 		var o ledger.OpenIntent
 		err := scan(&o.Workspace, &o.Seq)
 		open = append(open, o)
 		return err
-	}, query, args...)
+	}, query, arg)
 	return open, err
 }
 
 // Checkpoints is ledger.Reader's.
 func (l Ledger) Checkpoints(ctx context.Context, ws steward.WorkspaceID, from uint64, limit int) (list []ledger.StoredCheckpoint, err error) {
-	err = l.rows(ctx, func(scan func(...any) error) error {
+	err = l.db.Query(ctx, within(ws), func(scan func(...any) error) error {
 		var cp ledger.StoredCheckpoint
 		err := scan(&cp.Size, &cp.Note, &cp.Range)
 		list = append(list, cp)
@@ -99,26 +98,13 @@ func (l Ledger) Checkpoints(ctx context.Context, ws steward.WorkspaceID, from ui
 	return list, err
 }
 
-// Check is ledger.Verifiable's: SQLite walks all of its pages.
-func (l Ledger) Check(ctx context.Context) error {
-	var wrong []string
-	err := l.rows(ctx, func(scan func(...any) error) error {
-		var line string
-		err := scan(&line)
-		if line != "ok" {
-			wrong = append(wrong, line)
-		}
-		return err
-	}, `PRAGMA integrity_check(20)`)
-	if err == nil && len(wrong) > 0 {
-		return steward.Errorf(steward.Internal, "the database is damaged; restore a backup").Because(errors.New("store: " + strings.Join(wrong, "; ")))
-	}
-	return err
-}
+// Check is ledger.Verifiable's: SQLite walks all of its pages, and Postgres says which it found damaged
+// since it counts, where the server was made with checksums.
+func (l Ledger) Check(ctx context.Context) error { return l.db.Check(ctx) }
 
 // Behind is ledger.Writer's.
 func (l Ledger) Behind(ctx context.Context) (behind []steward.WorkspaceID, err error) {
-	err = l.rows(ctx, func(scan func(...any) error) error {
+	err = l.db.Query(ctx, database.Across("ledger_heads"), func(scan func(...any) error) error {
 		var ws steward.WorkspaceID
 		err := scan(&ws)
 		behind = append(behind, ws)
@@ -129,7 +115,7 @@ func (l Ledger) Behind(ctx context.Context) (behind []steward.WorkspaceID, err e
 
 // Tiles is ledger.Reader's.
 func (l Ledger) Tiles(ctx context.Context, ws steward.WorkspaceID, level int, from uint64, limit int) (list []ledger.Tile, err error) {
-	err = l.rows(ctx, func(scan func(...any) error) error {
+	err = l.db.Query(ctx, within(ws), func(scan func(...any) error) error {
 		tile := ledger.Tile{Level: level}
 		err := scan(&tile.N, &tile.Hashes)
 		list = append(list, tile)
@@ -138,111 +124,13 @@ func (l Ledger) Tiles(ctx context.Context, ws steward.WorkspaceID, level int, fr
 	return list, err
 }
 
-// appender keeps the statements of a commit prepared: parsing them each time takes longer than a small
-// commit's rows.
-type appender struct {
-	db                        *DB
-	head, insert, opens, ends *sql.Stmt
-}
-
-// Appender is ledger.Writer's.
-func (l Ledger) Appender(ctx context.Context) (ledger.Appender, error) {
-	a := &appender{db: l.DB}
-	if l.write == nil {
-		return a, nil // whose commits are refused
-	}
-	for _, s := range []struct {
-		to    **sql.Stmt
-		query string
-	}{
-		{&a.head, `INSERT INTO ledger_heads (workspace, next, last_us, signed) VALUES ($1, $2, $3, 0)
-			ON CONFLICT (workspace) DO UPDATE SET next = excluded.next, last_us = excluded.last_us WHERE ledger_heads.next = $4`},
-		{&a.insert, `INSERT INTO ledger_tail (workspace, seq, header, parts) VALUES ($1, $2, $3, $4)`},
-		{&a.opens, `INSERT INTO open_intents (workspace, seq, node) VALUES ($1, $2, $3)`},
-		{&a.ends, `DELETE FROM open_intents WHERE workspace = $1 AND seq = $2`},
-	} {
-		var err error
-		if *s.to, err = l.write.PrepareContext(ctx, s.query); err != nil {
-			return nil, errors.Join(failure(err), a.Close())
-		}
-	}
-	return a, nil
-}
-
-// Close is ledger.Appender's.
-func (a *appender) Close() (err error) {
-	for _, s := range []*sql.Stmt{a.head, a.insert, a.opens, a.ends} {
-		if s != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}
-	return err
-}
-
-// Commit is ledger.Appender's. Heads are moved in the order of workspaces, so that two processes that write
-// to the same ones wait for each other and don't deadlock.
-func (a *appender) Commit(ctx context.Context, advances []ledger.Advance) error {
-	slices.SortFunc(advances, func(a, b ledger.Advance) int {
-		return strings.Compare(string(a.Workspace), string(b.Workspace))
-	})
-	return a.db.update(ctx, func(tx *sql.Tx) error {
-		head := tx.StmtContext(ctx, a.head)
-		for _, to := range advances {
-			moved, err := changes(head.ExecContext(ctx, string(to.Workspace), int64(to.Now.Next), to.Now.Last, int64(to.Was.Next)))
-			if err != nil {
-				return err
-			}
-			if moved != 1 {
-				return ledger.ErrMoved
-			}
-		}
-		insert := tx.StmtContext(ctx, a.insert)
-		for _, to := range advances {
-			ws := string(to.Workspace)
-			for _, row := range to.Rows {
-				if _, err := insert.ExecContext(ctx, ws, int64(row.Seq), row.Header, row.Parts); err != nil {
-					return err
-				}
-				if row.Opens || row.Closes != nil {
-					if err := a.pair(ctx, tx, to, row); err != nil {
-						return err
-					}
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// pair opens or closes an intent.
-func (a *appender) pair(ctx context.Context, tx *sql.Tx, to ledger.Advance, row ledger.Row) error {
-	if row.Opens {
-		if _, err := tx.StmtContext(ctx, a.opens).ExecContext(ctx, string(to.Workspace), int64(row.Seq), to.Node); err != nil {
-			return err
-		}
-	}
-	if row.Closes != nil {
-		ended, err := changes(tx.StmtContext(ctx, a.ends).ExecContext(ctx, string(to.Workspace), int64(*row.Closes)))
-		if err != nil {
-			return err
-		}
-		if ended != 1 {
-			return ledger.ErrEnded
-		}
-	}
-	return nil
-}
-
-func changes(result sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
 // SaveCheckpoints is ledger.Writer's.
 func (l Ledger) SaveCheckpoints(ctx context.Context, signed []ledger.Signed) error {
-	return l.update(ctx, func(tx *sql.Tx) error {
+	workspaces := make([]steward.WorkspaceID, len(signed))
+	for i, s := range signed {
+		workspaces[i] = s.Workspace
+	}
+	return l.db.Update(ctx, database.Within(workspaces...), func(tx *sql.Tx) error {
 		tiles, err := tx.PrepareContext(ctx, `INSERT INTO ledger_tiles (workspace, level, n, hashes) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (workspace, level, n) DO UPDATE SET hashes = excluded.hashes WHERE length(ledger_tiles.hashes) < length(excluded.hashes)`)
 		if err != nil {

@@ -25,7 +25,7 @@ func scanVaultRow(scan func(...any) error) (privacy.Row, error) {
 // Tokens gives a conversation's rows in the order of their issue, ties by id.
 func (p Privacy) Tokens(ctx context.Context, ws steward.WorkspaceID, conv steward.ConversationID) ([]privacy.Row, error) {
 	var all []privacy.Row
-	err := p.rows(ctx, func(scan func(...any) error) error {
+	err := p.db.Query(ctx, within(ws), func(scan func(...any) error) error {
 		row, err := scanVaultRow(scan)
 		all = append(all, row)
 		return err
@@ -39,7 +39,7 @@ func (p Privacy) IssueTokens(ctx context.Context, ws steward.WorkspaceID, rows [
 		return nil, nil
 	}
 	var taken []string
-	err := p.update(ctx, func(tx *sql.Tx) error {
+	err := p.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
 		insert, err := tx.PrepareContext(ctx, "INSERT INTO tokens (workspace, "+vaultColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (workspace, id) DO NOTHING")
 		if err != nil {
 			return err
@@ -65,7 +65,7 @@ func (p Privacy) IssueTokens(ctx context.Context, ws steward.WorkspaceID, rows [
 
 // ResealToken replaces kind and sealed value of one row.
 func (p Privacy) ResealToken(ctx context.Context, ws steward.WorkspaceID, row privacy.Row) error {
-	n, err := p.exec(ctx, "UPDATE tokens SET kind = $1, scopes = $2, box = $3 WHERE workspace = $4 AND id = $5",
+	n, err := p.db.Exec(ctx, within(ws), "UPDATE tokens SET kind = $1, scopes = $2, box = $3 WHERE workspace = $4 AND id = $5",
 		row.Kind, row.Sealed.ScopeList(), row.Sealed.Box, ws, row.ID)
 	if err == nil && n == 0 {
 		return steward.Errorf(steward.NotFound, "there is no such token")
@@ -75,7 +75,7 @@ func (p Privacy) ResealToken(ctx context.Context, ws steward.WorkspaceID, row pr
 
 // WalkTokens gives f every row of the workspace that was not emptied, in the order of ids.
 func (p Privacy) WalkTokens(ctx context.Context, ws steward.WorkspaceID, f func(privacy.Row) error) error {
-	return p.rows(ctx, func(scan func(...any) error) error {
+	return p.db.Query(ctx, within(ws), func(scan func(...any) error) error {
 		row, err := scanVaultRow(scan)
 		if err != nil {
 			return err
@@ -86,7 +86,7 @@ func (p Privacy) WalkTokens(ctx context.Context, ws steward.WorkspaceID, f func(
 
 // EmptyTokens removes scopes and box of the rows and keeps the rows.
 func (p Privacy) EmptyTokens(ctx context.Context, ws steward.WorkspaceID, ids []string) error {
-	return p.update(ctx, func(tx *sql.Tx) error {
+	return p.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
 		for _, id := range ids {
 			if _, err := tx.ExecContext(ctx, "UPDATE tokens SET scopes = '', box = $1 WHERE workspace = $2 AND id = $3", []byte{}, ws, id); err != nil {
 				return err
@@ -101,7 +101,7 @@ func (p Privacy) People(ctx context.Context, ws steward.WorkspaceID, digests []s
 	known := map[string]steward.PersonID{}
 	for _, digest := range digests {
 		var person steward.PersonID
-		found, err := p.one(ctx, []any{&person}, "SELECT person FROM persons WHERE workspace = $1 AND digest = $2", ws, digest)
+		found, err := p.db.One(ctx, within(ws), []any{&person}, "SELECT person FROM persons WHERE workspace = $1 AND digest = $2", ws, digest)
 		if err != nil {
 			return nil, err
 		}
@@ -115,7 +115,7 @@ func (p Privacy) People(ctx context.Context, ws steward.WorkspaceID, digests []s
 // AddPeople keeps the persons of digests that are unknown and gives those that hold afterwards.
 func (p Privacy) AddPeople(ctx context.Context, ws steward.WorkspaceID, people map[string]steward.PersonID) (map[string]steward.PersonID, error) {
 	held := map[string]steward.PersonID{}
-	err := p.update(ctx, func(tx *sql.Tx) error {
+	err := p.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
 		for digest, person := range people {
 			if _, err := tx.ExecContext(ctx, "INSERT INTO persons (workspace, digest, person) VALUES ($1, $2, $3) ON CONFLICT (workspace, digest) DO NOTHING", ws, digest, person); err != nil {
 				return err
@@ -135,6 +135,6 @@ func (p Privacy) AddPeople(ctx context.Context, ws steward.WorkspaceID, people m
 
 // DropPerson removes every digest of a person.
 func (p Privacy) DropPerson(ctx context.Context, ws steward.WorkspaceID, person steward.PersonID) error {
-	_, err := p.exec(ctx, "DELETE FROM persons WHERE workspace = $1 AND person = $2", ws, person)
+	_, err := p.db.Exec(ctx, within(ws), "DELETE FROM persons WHERE workspace = $1 AND person = $2", ws, person)
 	return err
 }

@@ -14,7 +14,7 @@ type Retention struct{ *DB }
 // Ask implements retention.Store.
 func (s Retention) Ask(ctx context.Context, ws steward.WorkspaceID, a retention.Asked) (retention.Asked, error) {
 	var at int64
-	err := s.update(ctx, func(tx *sql.Tx) error {
+	err := s.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO erasures_asked (workspace, id, member, about, asked) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (workspace, about) DO NOTHING`, ws, a.ID, a.By, a.About, micros(a.At)); err != nil {
 			return err
@@ -28,6 +28,6 @@ func (s Retention) Ask(ctx context.Context, ws steward.WorkspaceID, a retention.
 
 // Settle implements retention.Store.
 func (s Retention) Settle(ctx context.Context, ws steward.WorkspaceID, id steward.ErasureID) error {
-	_, err := s.exec(ctx, `DELETE FROM erasures_asked WHERE workspace = $1 AND id = $2`, ws, id)
+	_, err := s.db.Exec(ctx, within(ws), `DELETE FROM erasures_asked WHERE workspace = $1 AND id = $2`, ws, id)
 	return err
 }

@@ -20,7 +20,7 @@ var sealedTables = [...]struct{ table, row string }{
 // opens nothing: for checking that all opens, and for looking at all that today's keys open.
 func (db *DB) WalkSealed(ctx context.Context, ws steward.WorkspaceID, f func(steward.Place, steward.Sealed) error) error {
 	for _, t := range sealedTables {
-		err := db.rows(ctx, func(scan func(...any) error) error {
+		err := db.db.Query(ctx, within(ws), func(scan func(...any) error) error {
 			at := steward.Place{Workspace: ws, Table: t.table}
 			var scopes string
 			var sealed steward.Sealed

@@ -20,7 +20,7 @@ type KeyringStore interface {
 }
 
 // Keyring holds an empty store, and another for a copy, against keyring.Store and keyring.Copy. raw gives
-// everything that the store has on disk.
+// everything that the store has on disk; it is nil for a database that can't erase.
 func Keyring(t *testing.T, s, other KeyringStore, raw func() []byte) {
 	ctx := context.Background()
 	state := func(t *testing.T) keyring.State {
@@ -217,9 +217,10 @@ func Keyring(t *testing.T, s, other KeyringStore, raw func() []byte) {
 			apply(t, keyring.Change{Nodes: []keyring.Node{{Path: path(i), Sealed: bytesOf(i)}}})
 		}
 		onDisk := func(disk []byte, i int) bool { return bytes.Contains(disk, bytesOf(i)[:16]) }
-		disk := raw()
-		if !onDisk(disk, 0) || !onDisk(disk, count-1) {
-			t.Fatal("the search doesn't find what is there, so it proves nothing")
+		if raw != nil {
+			if disk := raw(); !onDisk(disk, 0) || !onDisk(disk, count-1) {
+				t.Fatal("the search doesn't find what is there, so it proves nothing")
+			}
 		}
 		c := keyring.Change{Erase: true}
 		for i := 0; i < count; i += 4 {
@@ -227,7 +228,10 @@ func Keyring(t *testing.T, s, other KeyringStore, raw func() []byte) {
 			c.Nodes = append(c.Nodes, keyring.Node{Path: path(i + 1), Sealed: []byte("replaced")})
 		}
 		apply(t, c)
-		disk = raw()
+		if raw == nil {
+			return
+		}
+		disk := raw()
 		for i := range count {
 			if found := onDisk(disk, i); found != (i%4 > 1) {
 				t.Errorf("node %d: on disk %v", i, found)
