@@ -4,16 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"math"
 
-	"github.com/parquet-go/parquet-go"
-
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/layout"
+	"github.com/stewardhq/steward/internal/ledger/segment/columns"
 	"github.com/stewardhq/steward/internal/ledger/tree"
 )
 
@@ -136,42 +134,34 @@ func (s *Store) rows(ctx context.Context, ws steward.WorkspaceID, segment *Segme
 	p := &page{rows: make([]ledger.Row, 0, min(to-from, 1024))}
 	var counts []int64 // how many parts each has
 	err := s.use(ctx, ws, segment, Headers, func(o *opened) error {
-		return guarded(func() error {
-			return o.ranges(segment, from, to, func(group parquet.RowGroup, first uint64, low, high int64) (bool, error) {
-				if err := ctx.Err(); err != nil {
-					return false, err
-				}
-				headers, err := o.column(group, columnHeader)
+		for _, g := range o.groups(segment, from, to) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := g.Headers(g.low, g.high, func(row int64, header []byte) bool {
+				p.rows = append(p.rows, ledger.Row{Seq: g.first + uint64(row), Header: p.keep(header)})
+				return p.size < rowsBytes
+			}); err != nil {
+				return err
+			}
+			if parts {
+				some, err := g.Parts(g.low, g.low+int64(len(p.rows)-len(counts)))
 				if err != nil {
-					return false, err
+					return err
 				}
-				if err := headers.bytes(low, high, func(row int64, header []byte) (bool, error) {
-					p.rows = append(p.rows, ledger.Row{Seq: first + uint64(row), Header: p.keep(header)})
-					return p.size < rowsBytes, nil
-				}); err != nil {
-					return false, err
-				}
-				high = min(high, low+int64(len(p.rows)-len(counts)))
-				if parts {
-					column, err := o.column(group, columnParts)
-					if err != nil {
-						return false, err
-					}
-					some, err := column.integers(low, high)
-					if err != nil {
-						return false, err
-					}
-					counts = append(counts, some...)
-				}
-				return p.size < rowsBytes, nil
-			})
-		})
+				counts = append(counts, some...)
+			}
+			if p.size >= rowsBytes {
+				return nil
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, ended(ws, from, to, err)
 	}
 	if len(p.rows) == 0 {
-		return nil, damaged(ws, from, to, errFormat)
+		return nil, damaged(ws, from, to, errObject)
 	}
 	if !parts {
 		return p.rows, nil
@@ -197,7 +187,7 @@ func (s *Store) use(ctx context.Context, ws steward.WorkspaceID, segment *Segmen
 			return s.open(ctx, ws, segment, &segment.Objects[i], fn)
 		}
 	}
-	return fmt.Errorf("segment: the manifest names no %s: %w", kind, errFormat)
+	return fmt.Errorf("segment: the manifest names no %s: %w", kind, errObject)
 }
 
 // open calls fn with an object. Its context isn't ctx, since the object stays open for others.
@@ -210,21 +200,22 @@ func (s *Store) open(ctx context.Context, ws steward.WorkspaceID, segment *Segme
 	return fn(o)
 }
 
-// ranges calls fn with the row groups that hold entries from to to-1, each with the number of its first entry
-// and the range of its rows, until it is false.
-func (o *opened) ranges(segment *Segment, from, to uint64, fn func(group parquet.RowGroup, first uint64, low, high int64) (bool, error)) error {
-	first := segment.First
-	for _, group := range o.file.RowGroups() {
-		end := first + uint64(group.NumRows())
-		if first < to && end > from {
-			more, err := fn(group, first, int64(max(from, first)-first), int64(min(to, end)-first))
-			if err != nil || !more {
-				return err
-			}
+// rowGroup is a group of which the rows low to high-1 are wanted.
+type rowGroup struct {
+	columns.Group
+	first     uint64 // the number of the entry in row 0
+	low, high int64
+}
+
+// groups are those that hold entries from to to-1.
+func (o *opened) groups(segment *Segment, from, to uint64) (list []rowGroup) {
+	for _, g := range o.file.Groups() {
+		first := segment.First + uint64(g.First)
+		if end := first + uint64(g.Rows); first < to && end > from {
+			list = append(list, rowGroup{g, first, int64(max(from, first) - first), int64(min(to, end) - first)})
 		}
-		first = end
 	}
-	return nil
+	return list
 }
 
 // parts fills in the parts of entries that follow each other; counts says how many each has.
@@ -234,7 +225,7 @@ func (s *Store) parts(ctx context.Context, ws steward.WorkspaceID, segment *Segm
 	var p page
 	for i, n := range counts {
 		if n < 0 || n > math.MaxUint16 {
-			return errFormat
+			return errObject
 		}
 		boxes[i] = make([][]byte, n)
 	}
@@ -244,15 +235,13 @@ func (s *Store) parts(ctx context.Context, ws steward.WorkspaceID, segment *Segm
 			continue
 		}
 		if err := s.open(ctx, ws, segment, object, func(o *opened) error {
-			return guarded(func() error {
-				return o.boxes(from, to, func(seq uint64, part int64, box []byte) error {
-					of := boxes[seq-from]
-					if part < 0 || part >= int64(len(of)) || of[part] != nil {
-						return fmt.Errorf("segment: entry %d has no part %d, or has it twice: %w", seq, part, errFormat)
-					}
-					of[part] = p.keep(box)
-					return nil
-				})
+			return o.file.Boxes(from, to, func(seq uint64, part int64, box []byte) error {
+				of := boxes[seq-from]
+				if part < 0 || part >= int64(len(of)) || of[part] != nil {
+					return fmt.Errorf("segment: entry %d has no part %d, or has it twice", seq, part)
+				}
+				of[part] = p.keep(box)
+				return nil
 			})
 		}); err != nil {
 			return err
@@ -262,86 +251,6 @@ func (s *Store) parts(ctx context.Context, ws steward.WorkspaceID, segment *Segm
 		rows[i].Parts = layout.JoinParts(boxes[i])
 	}
 	return nil
-}
-
-// boxes calls fn with the parts of entries from to to-1.
-func (o *opened) boxes(from, to uint64, fn func(seq uint64, part int64, box []byte) error) error {
-	for _, group := range o.file.RowGroups() {
-		seqs, err := o.column(group, columnSeq)
-		if err != nil {
-			return err
-		}
-		low, high, err := seqs.bounds()
-		if err != nil {
-			return err
-		}
-		if uint64(high) < from {
-			continue
-		}
-		if uint64(low) >= to {
-			return nil
-		}
-		first, list, err := seqs.between(int64(from), int64(to))
-		if err != nil {
-			return err
-		}
-		end := first + int64(len(list))
-		numbers, err := o.column(group, columnPart)
-		if err != nil {
-			return err
-		}
-		part, err := numbers.integers(first, end)
-		if err != nil {
-			return err
-		}
-		content, err := o.column(group, columnBox)
-		if err != nil {
-			return err
-		}
-		if err := content.bytes(first, end, func(row int64, box []byte) (bool, error) {
-			return true, fn(uint64(list[row-first]), part[row-first], box)
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// between reads the numbers from low to high-1 of a sorted column, and tells the row of the first.
-func (c column) between(low, high int64) (first int64, list []int64, err error) {
-	index, err := c.chunk.ColumnIndex()
-	if err != nil {
-		return 0, nil, fmt.Errorf("segment: column: %w", err)
-	}
-	rows, err := c.chunk.OffsetIndex()
-	if err != nil || rows.NumPages() != index.NumPages() {
-		return 0, nil, errors.Join(errFormat, err)
-	}
-	at := 0
-	for at < index.NumPages() && index.MaxValue(at).Int64() < low {
-		at++
-	}
-	if at == index.NumPages() {
-		return c.rows, nil, nil
-	}
-	first = c.rows
-	start := rows.FirstRowIndex(at)
-	err = c.pages(start, c.rows, func(page parquet.Page, row int64) (bool, error) {
-		values := page.Data()
-		for i, value := range values.Int64() {
-			switch {
-			case value >= high:
-				return false, nil
-			case value >= low:
-				first = min(first, row+int64(i))
-				list = append(list, value)
-			case len(list) > 0:
-				return false, fmt.Errorf("segment: entry %d stands behind a later one: %w", value, errFormat)
-			}
-		}
-		return true, nil
-	})
-	return first, list, err
 }
 
 // Tiles is ledger.Reader's.
@@ -391,7 +300,7 @@ func (s *Store) tiles(ctx context.Context, ws steward.WorkspaceID, segment *Segm
 		n = max(n, from)
 		to = min(to, n+uint64(limit))
 		if n >= to {
-			return errFormat
+			return errObject
 		}
 		hashes := make([]byte, (to-n)*tileSize)
 		if read, err := o.object.ReadAt(hashes, at+int64(n-from)*tileSize); read < len(hashes) {
@@ -442,7 +351,7 @@ func (s *Store) whole(ctx context.Context, o *Object) error {
 		_ = object.Close()
 	}
 	if err == nil && (size != o.Size || !bytes.Equal(sum.Sum(nil), o.SHA256)) {
-		err = errFormat
+		err = errObject
 	}
 	switch {
 	case err == nil, ctx.Err() != nil:

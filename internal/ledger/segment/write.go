@@ -14,6 +14,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/layout"
+	"github.com/stewardhq/steward/internal/ledger/segment/columns"
 	"github.com/stewardhq/steward/internal/ledger/tree"
 )
 
@@ -22,7 +23,7 @@ type draft struct {
 	a       *Archivist
 	ws      steward.WorkspaceID
 	segment Segment
-	headers *writer[headerRow]
+	headers *columns.Writer[columns.Header]
 	parts   map[string]*partsDraft // by their periods
 	edge    *tree.Edge
 	bytes   int
@@ -30,7 +31,7 @@ type draft struct {
 }
 
 type partsDraft struct {
-	*writer[partRow]
+	*columns.Writer[columns.Part]
 	low, high uint64
 }
 
@@ -51,7 +52,7 @@ func (a *Archivist) write(ctx context.Context, ws steward.WorkspaceID, first, en
 	}
 	d := &draft{a: a, ws: ws, segment: Segment{First: first}, parts: map[string]*partsDraft{}, edge: edge}
 	defer d.remove()
-	if d.headers, err = newHeaderWriter(a.Spool); err != nil {
+	if d.headers, err = columns.NewHeaders(a.Spool); err != nil {
 		return Segment{}, err
 	}
 	for end := first + entries; d.edge.Size < end && (d.bytes < maxBytes || d.edge.Size%tree.Width != 0); {
@@ -97,9 +98,7 @@ func (d *draft) entry(row *ledger.Row) error {
 	d.edge.Append(leaf[:])
 	d.bytes += len(row.Header) + len(row.Parts)
 
-	var line headerRow
-	line.columns(&h, row.Header)
-	if err := d.headers.add(line, len(row.Header)); err != nil {
+	if err := d.headers.Add(line(&h, row.Header), len(row.Header)); err != nil {
 		return err
 	}
 	for i, box := range boxes {
@@ -109,15 +108,15 @@ func (d *draft) entry(row *ledger.Row) error {
 		key := periods(h.Parts[i].Scopes)
 		to := d.parts[key]
 		if to == nil {
-			w, err := newPartWriter(d.a.Spool)
+			w, err := columns.NewParts(d.a.Spool)
 			if err != nil {
 				return err
 			}
-			to = &partsDraft{writer: w, low: row.Seq}
+			to = &partsDraft{Writer: w, low: row.Seq}
 			d.parts[key] = to
 		}
 		to.high = row.Seq
-		if err := to.add(partRow{Seq: int64(row.Seq), Part: int32(i), Box: box}, len(box)); err != nil {
+		if err := to.Add(columns.Part{Seq: int64(row.Seq), Part: int32(i), Box: box}, len(box)); err != nil {
 			return err
 		}
 	}
@@ -133,31 +132,28 @@ func (d *draft) put(ctx context.Context) error {
 		return fmt.Errorf("segment: randomness: %w", err)
 	}
 	in := folder(d.ws, s.First, steward.NewID(&random, "s"))
-	if err := d.headers.close(d.ws, s.First, s.Entries, ""); err != nil {
+	if err := d.headers.Close(columns.Label{Workspace: d.ws, First: s.First, Entries: s.Entries}); err != nil {
 		return err
 	}
-	if err := d.object(ctx, Object{Name: in + "headers.parquet", Kind: Headers, Until: headersUntil(s.Latest)}, d.headers.spool); err != nil {
+	if err := d.object(ctx, Object{Name: in + "headers.parquet", Kind: Headers, Until: headersUntil(s.Latest)}, d.headers.Spool); err != nil {
 		return err
 	}
 	for i, key := range slices.Sorted(maps.Keys(d.parts)) {
 		p := d.parts[key]
-		if err := p.close(d.ws, s.First, s.Entries, key); err != nil {
+		if err := p.Close(columns.Label{Workspace: d.ws, First: s.First, Entries: s.Entries, Scopes: key}); err != nil {
 			return err
 		}
 		o := Object{Name: fmt.Sprintf("%sparts-%d.parquet", in, i), Kind: Parts, Scopes: key, Low: p.low, High: p.high, Until: keptUntil(key)}
-		if err := d.object(ctx, o, p.spool); err != nil {
+		if err := d.object(ctx, o, p.Spool); err != nil {
 			return err
 		}
 	}
-	tiles, err := newSpool(d.a.Spool)
+	tiles, err := columns.NewSpool(d.a.Spool)
 	if err != nil {
 		return err
 	}
-	defer tiles.remove()
+	defer tiles.Remove()
 	if err := writeTiles(tiles, d.edge.Changed()); err != nil {
-		return err
-	}
-	if err := tiles.flush(); err != nil {
 		return err
 	}
 	return d.object(ctx, Object{Name: in + "tiles", Kind: Tiles, Until: headersUntil(s.Latest)}, tiles)
@@ -169,7 +165,7 @@ func writeTiles(w io.Writer, changed []tree.Tile) error {
 	for _, tile := range changed {
 		if len(tile.Hashes) == tileSize {
 			if _, err := w.Write(tile.Hashes); err != nil {
-				return unwritable(err)
+				return fmt.Errorf("segment: tiles: %w", err)
 			}
 		}
 	}
@@ -177,22 +173,44 @@ func writeTiles(w io.Writer, changed []tree.Tile) error {
 }
 
 // object puts one. Nothing is locked before it is merged.
-func (d *draft) object(ctx context.Context, o Object, from *spool) error {
-	o.Size, o.SHA256 = from.size, from.hash.Sum(nil)
-	if err := d.a.Store.Blobs.Put(ctx, o.Name, from.file, o.Size, time.Time{}); err != nil {
+func (d *draft) object(ctx context.Context, o Object, from *columns.Spool) (err error) {
+	content, size, sum, err := from.Content()
+	if err != nil {
 		return err
 	}
+	if err := d.a.Store.Blobs.Put(ctx, o.Name, content, size, time.Time{}); err != nil {
+		return err
+	}
+	o.Size, o.SHA256 = size, sum
 	d.segment.Objects = append(d.segment.Objects, o)
 	return nil
 }
 
+// line is an entry as columns.
+func line(h *ledger.Header, bytes []byte) columns.Header {
+	row := columns.Header{
+		Seq: int64(h.Seq), Time: h.Time.UnixMicro(), Kind: string(h.Kind), Run: string(h.Run), Caller: h.Caller, OnBehalfOf: string(h.OnBehalfOf),
+		Authentication: h.Authentication, System: h.System, Tool: h.Tool, Effect: string(h.Effect), Decision: h.Decision, PolicySet: h.PolicySet,
+		Outcome: h.Outcome, Error: h.Error, Purpose: h.Purpose, Records: int64(h.Records), DurationUS: h.DurationMicros,
+		Targets: h.Targets, MoreTargets: len(h.Targets) >= fullTargets, Node: h.Node, Parts: int32(len(h.Parts)), Header: bytes,
+	}
+	if h.Intent != nil {
+		intent := int64(*h.Intent)
+		row.Intent = &intent
+	}
+	return row
+}
+
+// fullTargets is how many targets a header has at most: a list that long may go on in a part.
+const fullTargets = 32
+
 // remove removes what was spooled.
 func (d *draft) remove() {
 	if d.headers != nil {
-		d.headers.spool.remove()
+		d.headers.Remove()
 	}
 	for _, p := range d.parts {
-		p.spool.remove()
+		p.Remove()
 	}
 }
 
@@ -213,7 +231,7 @@ func (a *Archivist) readBack(ctx context.Context, ws steward.WorkspaceID, s *Seg
 		_, err = io.Copy(sum, io.NewSectionReader(object, 0, object.Size()))
 		_ = object.Close()
 		if err == nil && !bytes.Equal(sum.Sum(nil), s.Objects[i].SHA256) {
-			err = errFormat
+			err = errObject
 		}
 		if err != nil {
 			return damaged(ws, s.First, s.End(), err)
@@ -235,7 +253,7 @@ func (a *Archivist) readBack(ctx context.Context, ws steward.WorkspaceID, s *Seg
 		}
 		for i := range rows {
 			if rows[i].Seq != at.Size {
-				return damaged(ws, at.Size, at.Size+1, errFormat)
+				return damaged(ws, at.Size, at.Size+1, errObject)
 			}
 			if err := partsHold(&rows[i], &brief); err != nil {
 				return a.unsealable(ws, err)

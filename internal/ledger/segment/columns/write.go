@@ -1,4 +1,6 @@
-package segment
+// Package columns answers: how do entries lie in a Parquet file? It writes and reads such files, and finds
+// rows by their columns; it doesn't know where a file lies, nor what else belongs to it.
+package columns
 
 import (
 	"bufio"
@@ -14,12 +16,11 @@ import (
 	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"github.com/stewardhq/steward"
-	"github.com/stewardhq/steward/internal/ledger"
 )
 
-// headerRow is one entry in an object of headers. The columns are for searching and counting, by any engine;
+// Header is one entry in a file of headers. The columns are for searching and counting, by any engine;
 // "" and 0 stand for what an entry doesn't say. The header's own bytes are what is signed.
-type headerRow struct {
+type Header struct {
 	Seq            int64    `parquet:"seq,delta"`
 	Time           int64    `parquet:"time,timestamp(microsecond),delta"`
 	Kind           string   `parquet:"kind,dict"`
@@ -45,8 +46,8 @@ type headerRow struct {
 	Header         []byte   `parquet:"header"`
 }
 
-// partRow is one sealed part in an object of parts.
-type partRow struct {
+// Part is one sealed part in a file of parts.
+type Part struct {
 	Seq  int64  `parquet:"seq,delta"`
 	Part int32  `parquet:"part,dict"`
 	Box  []byte `parquet:"box,uncompressed"`
@@ -64,7 +65,19 @@ const (
 	columnBox         = "box"
 )
 
-// What a file says of itself, so that one which was put in another's place is noticed.
+// Label is what a file says of itself, so that one which was put in another's place is noticed.
+type Label struct {
+	Workspace      steward.WorkspaceID
+	First, Entries uint64 // of the segment
+	Scopes         string // of parts
+}
+
+func (l Label) metadata() map[string]string {
+	return map[string]string{
+		metaWorkspace: string(l.Workspace), metaFirst: strconv.FormatUint(l.First, 10), metaEntries: strconv.FormatUint(l.Entries, 10), metaScopes: l.Scopes,
+	}
+}
+
 const (
 	metaWorkspace = "steward.workspace"
 	metaFirst     = "steward.first"
@@ -80,61 +93,46 @@ const (
 	groupBytes   = 32 << 20 // of headers
 	partsBytes   = 4 << 20  // of boxes
 	bloomBits    = 10       // a value: one in a hundred that isn't there seems to be
-	fullTargets  = 32       // more don't fit into a header, so a list that long may go on in a part
 	writeAtOnce  = 64       // rows: pages are cut between writes
 	partsAtOnce  = 16
 	spoolPattern = "segment-*.tmp"
 )
 
-// columns fills a row from a header and its bytes.
-func (r *headerRow) columns(h *ledger.Header, bytes []byte) {
-	*r = headerRow{
-		Seq: int64(h.Seq), Time: h.Time.UnixMicro(), Kind: string(h.Kind), Run: string(h.Run), Caller: h.Caller, OnBehalfOf: string(h.OnBehalfOf),
-		Authentication: h.Authentication, System: h.System, Tool: h.Tool, Effect: string(h.Effect), Decision: h.Decision, PolicySet: h.PolicySet,
-		Outcome: h.Outcome, Error: h.Error, Purpose: h.Purpose, Records: int64(h.Records), DurationUS: h.DurationMicros,
-		Targets: h.Targets, MoreTargets: len(h.Targets) >= fullTargets, Node: h.Node, Parts: int32(len(h.Parts)), Header: bytes,
-	}
-	if h.Intent != nil {
-		intent := int64(*h.Intent)
-		r.Intent = &intent
-	}
-}
-
-// spool is an object being written into a file of its own. What is written is what the object will hold:
-// headers, hashes and ciphertext.
-type spool struct {
+// Spool is what will be an object, being written into a file of its own.
+type Spool struct {
 	file *os.File
 	out  *bufio.Writer
 	hash hash.Hash
 	size int64
 }
 
-func newSpool(dir string) (*spool, error) {
+// NewSpool makes one in a folder.
+func NewSpool(dir string) (*Spool, error) {
 	file, err := os.CreateTemp(dir, spoolPattern)
 	if err != nil {
 		return nil, unwritable(err)
 	}
-	return &spool{file: file, out: bufio.NewWriterSize(file, 1<<18), hash: sha256.New()}, nil
+	return &Spool{file: file, out: bufio.NewWriterSize(file, 1<<18), hash: sha256.New()}, nil
 }
 
 // Write is io.Writer's.
-func (s *spool) Write(b []byte) (int, error) {
+func (s *Spool) Write(b []byte) (int, error) {
 	s.hash.Write(b)
 	n, err := s.out.Write(b)
 	s.size += int64(n)
 	return n, err
 }
 
-// flush makes all of it readable from the file.
-func (s *spool) flush() error {
+// Content ends the writing, and gives all that was written, its size and its SHA-256.
+func (s *Spool) Content() (content io.ReadSeeker, size int64, sum []byte, err error) {
 	if err := s.out.Flush(); err != nil {
-		return unwritable(err)
+		return nil, 0, nil, unwritable(err)
 	}
-	_, err := s.file.Seek(0, io.SeekStart)
-	return err
+	return s.file, s.size, s.hash.Sum(nil), nil
 }
 
-func (s *spool) remove() {
+// Remove removes the file.
+func (s *Spool) Remove() {
 	_ = s.file.Close()
 	_ = os.Remove(s.file.Name())
 }
@@ -143,30 +141,30 @@ func unwritable(err error) error {
 	return steward.Errorf(steward.Unavailable, "the folder where segments are prepared can't be written; check that it exists, its owner, and the disk").Because(err)
 }
 
-// writer writes rows into a Parquet file, in row groups of bounded size.
-type writer[T any] struct {
-	spool  *spool
+// Writer writes rows into a Parquet file, in row groups of bounded size.
+type Writer[T any] struct {
+	*Spool
 	file   *parquet.GenericWriter[T]
 	rows   []T
 	atOnce int
 	group  struct{ rows, bytes, maxRows, maxBytes int }
 }
 
-func newWriter[T any](dir string, atOnce, maxRows, maxBytes int, options ...parquet.WriterOption) (*writer[T], error) {
-	s, err := newSpool(dir)
+func newWriter[T any](dir string, atOnce, maxRows, maxBytes int, options ...parquet.WriterOption) (*Writer[T], error) {
+	s, err := NewSpool(dir)
 	if err != nil {
 		return nil, err
 	}
 	options = append(options,
 		parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault, Concurrency: 1}), parquet.PageBufferSize(pageBytes),
 		parquet.CreatedBy("steward", "1", ""))
-	w := &writer[T]{spool: s, file: parquet.NewGenericWriter[T](s, options...), atOnce: atOnce}
+	w := &Writer[T]{Spool: s, file: parquet.NewGenericWriter[T](s, options...), atOnce: atOnce}
 	w.group.maxRows, w.group.maxBytes = maxRows, maxBytes
 	return w, nil
 }
 
-// add adds a row; bytes is about how large it is.
-func (w *writer[T]) add(row T, bytes int) error {
+// Add adds a row; bytes is about how large it is.
+func (w *Writer[T]) Add(row T, bytes int) error {
 	w.rows = append(w.rows, row)
 	w.group.rows++
 	w.group.bytes += bytes
@@ -184,13 +182,13 @@ func (w *writer[T]) add(row T, bytes int) error {
 	return nil
 }
 
-func (w *writer[T]) write() error {
+func (w *Writer[T]) write() error {
 	_, err := w.file.Write(w.rows)
 	w.rows = w.rows[:0]
 	return w.failed(err)
 }
 
-func (w *writer[T]) failed(err error) error {
+func (w *Writer[T]) failed(err error) error {
 	var path *os.PathError
 	if errors.As(err, &path) {
 		return unwritable(err)
@@ -201,23 +199,20 @@ func (w *writer[T]) failed(err error) error {
 	return nil
 }
 
-// close ends the file, with what it says of itself.
-func (w *writer[T]) close(ws steward.WorkspaceID, first, entries uint64, scopes string) error {
+// Close ends the file.
+func (w *Writer[T]) Close(label Label) error {
 	if err := w.write(); err != nil {
 		return err
 	}
-	w.file.SetKeyValueMetadata(metaWorkspace, string(ws))
-	w.file.SetKeyValueMetadata(metaFirst, strconv.FormatUint(first, 10))
-	w.file.SetKeyValueMetadata(metaEntries, strconv.FormatUint(entries, 10))
-	w.file.SetKeyValueMetadata(metaScopes, scopes)
-	if err := w.failed(w.file.Close()); err != nil {
-		return err
+	for key, value := range label.metadata() {
+		w.file.SetKeyValueMetadata(key, value)
 	}
-	return w.spool.flush()
+	return w.failed(w.file.Close())
 }
 
-func newHeaderWriter(dir string) (*writer[headerRow], error) {
-	return newWriter[headerRow](dir, writeAtOnce, groupRows, groupBytes,
+// NewHeaders begins a file of headers in a folder.
+func NewHeaders(dir string) (*Writer[Header], error) {
+	return newWriter[Header](dir, writeAtOnce, groupRows, groupBytes,
 		parquet.BloomFilters(
 			parquet.SplitBlockFilter(bloomBits, "run"), parquet.SplitBlockFilter(bloomBits, "caller"),
 			parquet.SplitBlockFilter(bloomBits, "on_behalf_of"), parquet.SplitBlockFilter(bloomBits, "targets", "list", "element")),
@@ -225,8 +220,9 @@ func newHeaderWriter(dir string) (*writer[headerRow], error) {
 		parquet.SkipPageBounds(columnHeader))
 }
 
-func newPartWriter(dir string) (*writer[partRow], error) {
-	return newWriter[partRow](dir, partsAtOnce, groupRows, partsBytes,
+// NewParts begins a file of parts in a folder. They are added in the order of entries and parts.
+func NewParts(dir string) (*Writer[Part], error) {
+	return newWriter[Part](dir, partsAtOnce, groupRows, partsBytes,
 		parquet.SortingWriterConfig(parquet.SortingColumns(parquet.Ascending(columnSeq), parquet.Ascending(columnPart))),
 		parquet.SkipPageBounds(columnBox))
 }
