@@ -47,7 +47,8 @@ func TestConformance(t *testing.T) {
 		"retention": func(t *testing.T, db *store.DB) {
 			storetest.Retention(t, store.Retention{DB: db}, store.Identity{DB: db})
 		},
-		"ledger": func(t *testing.T, db *store.DB) { storetest.Ledger(t, store.Ledger{DB: db}) },
+		"ledger":  func(t *testing.T, db *store.DB) { storetest.Ledger(t, store.Ledger{DB: db}) },
+		"witness": func(t *testing.T, db *store.DB) { storetest.Witness(t, store.Witness{DB: db}) },
 	}
 	for database, open := range map[string]opener{"sqlite": onSQLite, "postgres": onPostgres} {
 		for name, suite := range suites {
