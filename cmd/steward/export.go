@@ -36,7 +36,7 @@ func runExport(ctx context.Context, in *command.Invocation) (err error) {
 	ws := all.workspaces[0]
 	p := in.Begin("exporting")
 	checkpoint, err := tlog.Log{Store: store.Ledger{DB: all.data}, Sealer: all.sealer}.Export(ctx, ws.ID, *dir, func(done, total uint64) {
-		p.Say("exporting %s: %d of %d entries", ws.Name, done, total)
+		p.Count("exporting the entries of "+ws.Name, done, total)
 	})
 	p.Stop()
 	if err != nil {

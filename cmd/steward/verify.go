@@ -133,7 +133,7 @@ func verifyData(ctx context.Context, dir, only string, known []string, p *termin
 	for i, ws := range all.workspaces {
 		source := verify.Source{Store: store.Ledger{DB: all.data}, Sealer: all.sealer, Known: known, Checked: i > 0}
 		found, err := verify.Ledger(ctx, source, ws.ID, func(done, total uint64) {
-			p.Say("verifying %s: %d of %d entries", ws.Name, done, total)
+			p.Count("verifying the entries of "+ws.Name, done, total)
 		})
 		if err != nil {
 			return report, err

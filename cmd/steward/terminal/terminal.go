@@ -212,6 +212,10 @@ type Progress struct {
 	what string
 	end  chan struct{}
 	done chan struct{}
+
+	counting string // what is counted
+	since    time.Time
+	first    uint64
 }
 
 // Begin starts to tell of something; Stop ends that.
@@ -221,11 +225,23 @@ func (t Terminal) Begin(what string) *Progress {
 	return p
 }
 
-// Say changes what is told.
-func (p *Progress) Say(format string, args ...any) {
+// Count tells how much of something is done, and once that can be told how long the rest will take.
+func (p *Progress) Count(what string, done, total uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.what = fmt.Sprintf(format, args...)
+	now := time.Now()
+	if p.counting != what {
+		p.counting, p.since, p.first = what, now, done
+	}
+	p.what = fmt.Sprintf("%s: %d of %d%s", what, done, total, rest(now.Sub(p.since), done-min(p.first, done), total-min(done, total)))
+}
+
+// rest says how long it takes to do what is left at the pace so far.
+func rest(taken time.Duration, done, left uint64) string {
+	if taken < time.Second || done == 0 || left == 0 {
+		return ""
+	}
+	return ", about " + (time.Duration(float64(taken) * float64(left) / float64(done)).Round(time.Second) + time.Second).String() + " left"
 }
 
 // Stop ends it.

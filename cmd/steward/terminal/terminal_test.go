@@ -80,11 +80,11 @@ func TestProgress(t *testing.T) {
 	for _, person := range []bool{true, false} {
 		out.Reset()
 		p := Terminal{Err: &out, ErrTerminal: person}.Begin("working")
-		p.Say("done %d of %d", 1, 2)
+		p.Count("done", 1, 2)
 		time.Sleep(1300 * time.Millisecond)
 		p.Stop()
 		got := out.String()
-		if !strings.Contains(got, "done 1 of 2") || strings.Contains(got, "\r") != person || strings.HasSuffix(got, "\r\x1b[K") != person {
+		if !strings.Contains(got, "done: 1 of 2") || strings.Contains(got, "\r") != person || strings.HasSuffix(got, "\r\x1b[K") != person {
 			t.Errorf("on a terminal %v: %q", person, got)
 		}
 	}
@@ -105,4 +105,26 @@ func TestConfirm(t *testing.T) {
 	if yes, err := (Terminal{In: never, Err: &bytes.Buffer{}}).Confirm(ctx, "Sure?"); yes || err == nil {
 		t.Errorf("when interrupted: %v %v", yes, err)
 	}
+}
+
+func TestRestIsToldOnceItCanBe(t *testing.T) {
+	for _, c := range []struct {
+		taken      time.Duration
+		done, left uint64
+		want       string
+	}{
+		{500 * time.Millisecond, 10, 90, ""}, {2 * time.Second, 0, 90, ""}, {2 * time.Second, 100, 0, ""},
+		{2 * time.Second, 100, 400, ", about 9s left"}, {10 * time.Second, 1, 60, ", about 10m1s left"},
+	} {
+		if got := rest(c.taken, c.done, c.left); got != c.want {
+			t.Errorf("after %s, %d done and %d left: %q, want %q", c.taken, c.done, c.left, got, c.want)
+		}
+	}
+	var out bytes.Buffer
+	p := Terminal{Err: &out}.Begin("verifying")
+	p.Count("entries", 5, 10)
+	if p.what != "entries: 5 of 10" {
+		t.Errorf("it says %q", p.what)
+	}
+	p.Stop()
 }
