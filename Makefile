@@ -27,6 +27,7 @@ test: ## the tests, as in the README
 
 clients: ## let transparency-log tools that are not ours check our logs
 	cd internal/ledger/clients && go test ./...
+	cd internal/ledger/witnesstest && go test ./...
 
 race: ## the tests again under the race detector (needs a C compiler)
 	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 go test -race ./... # without it each process ends a second late
