@@ -1,6 +1,7 @@
 package keyring_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -231,13 +232,27 @@ func TestWrappedRoots(t *testing.T) {
 	aside, err := filepath.Glob(filepath.Join(dir, "root.key.3-*"))
 	must(t, err)
 	must(t, k.Settle(ctx, third))
+	must(t, os.WriteFile(aside[0]+".tmp", nil, 0o600)) // of a root that is in force, which is then to stay
+	must(t, k.Settle(ctx, third))
+	if got := roots(t, k); !slices.Equal(got, []keyring.Root{third}) {
+		t.Fatalf("%d roots, or another", len(got))
+	}
+	onlyKeyFile(t, dir)
 	old.Wrap = s
 	_, err = old.Roots(ctx)
 	wantKind(t, "an old copy", err, steward.Unavailable)
 	if !strings.Contains(steward.Message(err), "put the newest in its place") {
 		t.Error(err)
 	}
+	// A crash between the destruction of a key and of the file.
 	must(t, k.Add(ctx, keyring.Root{Generation: 4, Key: [32]byte{4}}))
+	last, err := filepath.Glob(filepath.Join(dir, "root.key.4-*"))
+	must(t, err)
+	delete(s, filepath.Base(last[0])[len("root.key."):])
+	if got := roots(t, k); !slices.Equal(got, []keyring.Root{third}) {
+		t.Fatalf("%d roots, or another", len(got))
+	}
+
 	text, err = os.ReadFile(filepath.Join(dir, keyring.KeyFile))
 	must(t, err)
 	digest := sha256.Sum256(make([]byte, 32))
@@ -249,4 +264,35 @@ func TestWrappedRoots(t *testing.T) {
 	if strings.Contains(err.Error(), fmt.Sprintf("%x", third.Key[:8])) {
 		t.Error("the error shows the key")
 	}
+}
+
+// FuzzKeyFile puts anything where the root key should be: what comes out is the root that it holds, or
+// says why there is none, without showing what is there.
+func FuzzKeyFile(f *testing.F) {
+	first := keyring.Root{Generation: 1, Key: [32]byte{1}}
+	s := keyServer{}
+	k := keyring.FileKeeper{Dir: filepath.Join(f.TempDir(), "keys"), Wrap: s}
+	must(f, k.Create(bytes.NewReader(first.Key[:])))
+	path := filepath.Join(k.Dir, keyring.KeyFile)
+	text, err := os.ReadFile(path)
+	must(f, err)
+	for _, seed := range []string{string(text), fmt.Sprintf("%x 1\n", first.Key), "1-0123456789abcdef x", "0-0123456789abcdef ", " ", "", "1-01 x", string(text[:20])} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		must(t, os.WriteFile(path, text, 0o600))
+		roots, err := k.Roots(context.Background())
+		if err == nil {
+			if len(roots) != 1 || roots[0].Generation == 0 {
+				t.Fatalf("%q gives %v", text, roots)
+			}
+			if roots[0] != first && !strings.Contains(strings.ToLower(string(text)), fmt.Sprintf("%x %d", roots[0].Key, roots[0].Generation)[:64]) {
+				t.Fatalf("%q gives a root that it doesn't hold", text)
+			}
+			return
+		}
+		if kind := steward.KindOf(err); kind != steward.Unavailable {
+			t.Fatalf("%q: %v", text, err)
+		}
+	})
 }

@@ -271,6 +271,6 @@ func (e *Engine) explain(ctx context.Context, wanted string, err error) error {
 // policy is what the token must be allowed.
 func (e *Engine) policy() string {
 	return fmt.Sprintf(`path "%[1]s/keys/%[2]s-*" { capabilities = ["create", "read", "update", "delete"] }
-path "%[1]s/encrypt/%[2]s-*" { capabilities = ["create", "update"] }
-path "%[1]s/decrypt/%[2]s-*" { capabilities = ["create", "update"] }`, e.config.Mount, e.config.Prefix)
+path "%[1]s/encrypt/%[2]s-*" { capabilities = ["update"] }
+path "%[1]s/decrypt/%[2]s-*" { capabilities = ["update"] }`, e.config.Mount, e.config.Prefix)
 }
