@@ -148,6 +148,7 @@ func looked(t *testing.T, f blob.Folder, work string) {
 
 // TestFailureAtEachStep lets each step of each work fail, and all steps after it.
 func TestFailureAtEachStep(t *testing.T) {
+	t.Parallel()
 	failed := errors.New("input/output error")
 	for work, do := range works {
 		for at := 1; ; at++ {
@@ -174,6 +175,7 @@ func TestFailureAtEachStep(t *testing.T) {
 
 // TestDeathAtEachStep lets a process die, as by kill -9, before each step of each work.
 func TestDeathAtEachStep(t *testing.T) {
+	t.Parallel()
 	for work := range works {
 		t.Run(work, func(t *testing.T) {
 			t.Parallel()
@@ -199,6 +201,7 @@ func TestDeathAtEachStep(t *testing.T) {
 
 // TestDeathAtAnyMoment kills a process that puts objects as fast as it can. What it said was put is there.
 func TestDeathAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	f := blob.Folder{Dir: t.TempDir(), Now: time.Now}
 	chance := rand.New(rand.NewPCG(1, 2))
 	acknowledged := 0

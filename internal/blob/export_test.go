@@ -5,3 +5,6 @@ func (f Folder) Failing(before func(step string) error) Folder {
 	f.before = before
 	return f
 }
+
+// ParseRange reads a Content-Range.
+func ParseRange(text string) (from, total int64, err error) { return parseRange(text) }

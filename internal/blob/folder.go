@@ -115,6 +115,9 @@ func (f Folder) Open(ctx context.Context, name string) (Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info == nil {
+		return nil, missing(name)
+	}
 	file, err := root.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, missing(name) // deleted just now
@@ -133,10 +136,7 @@ func (f Folder) Delete(ctx context.Context, name string) error {
 	}
 	defer root.Close()
 	return f.alone(root, func() error {
-		switch _, err := stat(root, name); {
-		case steward.KindOf(err) == steward.NotFound:
-			return nil
-		case err != nil:
+		if info, err := stat(root, name); err != nil || info == nil {
 			return err
 		}
 		until, err := readLock(root, name)
@@ -163,10 +163,8 @@ func (f Folder) Delete(ctx context.Context, name string) error {
 		if err := root.Remove(name + lockEnd); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return f.unwritten(err)
 		}
-		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-			if root.Remove(dir) != nil {
-				break // it has other objects
-			}
+		for dir := path.Dir(name); dir != "." && root.Remove(dir) == nil; dir = path.Dir(dir) {
+			continue // up to the first that has other objects, and so can't be removed
 		}
 		return nil
 	})
@@ -180,8 +178,12 @@ func (f Folder) Lock(ctx context.Context, name string, until time.Time) error {
 	}
 	defer root.Close()
 	return f.alone(root, func() error {
-		if _, err := stat(root, name); err != nil {
+		info, err := stat(root, name)
+		if err != nil {
 			return err
+		}
+		if info == nil {
+			return missing(name)
 		}
 		now, err := readLock(root, name)
 		if err != nil || !until.After(now) {
@@ -452,11 +454,11 @@ func readLock(root *os.Root, name string) (time.Time, error) {
 	return until, nil
 }
 
-// stat finds an object; kind NotFound where there is none.
+// stat finds an object; nil where there is none.
 func stat(root *os.Root, name string) (fs.FileInfo, error) {
 	info, err := root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err == nil && !info.Mode().IsRegular() {
-		return nil, missing(name)
+		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("object %s: %w", name, err)

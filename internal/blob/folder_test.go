@@ -18,14 +18,21 @@ import (
 	"github.com/stewardhq/steward/internal/blob/blobtest"
 )
 
-func must(t testing.TB, err error) {
+// tester is what testing and rapid have in common.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+func must(t tester, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func wantKind(t testing.TB, err error, kind steward.Kind) {
+func wantKind(t tester, err error, kind steward.Kind) {
 	t.Helper()
 	if err == nil || steward.KindOf(err) != kind {
 		t.Fatalf("got %v (%v), want one of kind %v", err, steward.KindOf(err), kind)
@@ -39,6 +46,7 @@ func (c *clock) now() time.Time       { return time.Now().Add(time.Duration(c.ah
 func (c *clock) pass(d time.Duration) { c.ahead.Add(int64(d)) }
 
 func TestFolder(t *testing.T) {
+	t.Parallel()
 	var c clock
 	f := blob.Folder{Dir: filepath.Join(t.TempDir(), "deep", "objects"), Now: c.now}
 	must(t, f.Check(t.Context()))
@@ -155,6 +163,7 @@ func TestLockOutlivesItsProcess(t *testing.T) {
 
 // TestLockAndDeletionAtOnce: one of them comes first, and the other knows.
 func TestLockAndDeletionAtOnce(t *testing.T) {
+	t.Parallel()
 	f := blob.Folder{Dir: t.TempDir(), Now: time.Now}
 	for range 100 {
 		must(t, f.Put(t.Context(), "a", strings.NewReader("x"), 1, time.Time{}))

@@ -73,6 +73,9 @@ func (s *S3) Check(ctx context.Context) error {
 	if _, err := s.Origin(); err != nil {
 		return err
 	}
+	if s.Bucket == "" || s.Region == "" {
+		return steward.Errorf(steward.Invalid, "objects need a bucket and its region; set both")
+	}
 	if _, err := s.client().HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &s.Bucket}); err != nil {
 		return s.explain(err, "")
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/blob"
 	"github.com/stewardhq/steward/internal/blob/blobtest"
+	"github.com/stewardhq/steward/internal/egress"
 )
 
 func TestS3(t *testing.T) {
@@ -47,6 +48,8 @@ func TestCheck(t *testing.T) {
 		{"no server", like(s, func(s *blob.S3) { s.Endpoint = "http://127.0.0.1:1" }), steward.Upstream, "is up"},
 		{"no endpoint", like(s, func(s *blob.S3) { s.Endpoint = "s3.eu-central-1.amazonaws.com" }), steward.Invalid, "is no S3 endpoint"},
 		{"a path behind it", like(s, func(s *blob.S3) { s.Endpoint += "/bucket" }), steward.Invalid, "is no S3 endpoint"},
+		{"no region", like(s, func(s *blob.S3) { s.Region = "" }), steward.Invalid, "region"},
+		{"no bucket", like(s, func(s *blob.S3) { s.Bucket = "" }), steward.Invalid, "bucket"},
 		{"no credentials", like(s, func(s *blob.S3) {
 			s.Credentials = func(context.Context) (blob.Credentials, error) {
 				return blob.Credentials{}, steward.Errorf(steward.Unavailable, "the secret's file is gone; put it back")
@@ -66,6 +69,30 @@ func TestCheck(t *testing.T) {
 	wantKind(t, err, steward.Unavailable)
 	if !strings.Contains(steward.Message(err), "no Object Lock") {
 		t.Error(err)
+	}
+}
+
+// TestOneWayOut: Origin is all that requests need to reach, and what the way out refuses is told as it was.
+func TestOneWayOut(t *testing.T) {
+	s := bucket(t, true)
+	var out egress.Egress
+	defer out.CloseIdle()
+	origin, err := s.Origin()
+	must(t, err)
+	must(t, like(s, func(s *blob.S3) {
+		s.Client = out.Client("ws_1", egress.Destination{URL: origin, Private: true})
+	}).Check(t.Context()))
+	err = like(s, func(s *blob.S3) { s.Client = out.Client("ws_1") }).Check(t.Context())
+	wantKind(t, err, steward.Denied)
+	if !strings.Contains(steward.Message(err), "sends nothing to "+origin) {
+		t.Error(err)
+	}
+	for endpoint, want := range map[string]string{
+		"https://s3.eu-central-1.amazonaws.com": "https://b.s3.eu-central-1.amazonaws.com", "http://127.0.0.1:9000/": "http://b.127.0.0.1:9000",
+	} {
+		if got, err := (&blob.S3{Endpoint: endpoint, Bucket: "b"}).Origin(); got != want || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
 	}
 }
 
