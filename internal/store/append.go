@@ -32,7 +32,7 @@ func (a appender) Commit(ctx context.Context, advances []ledger.Advance) error {
 	for i, to := range advances {
 		workspaces[i] = to.Workspace
 	}
-	return a.Committer.Commit(ctx, database.Within(workspaces...), steps(advances))
+	return a.Committer.Commit(ctx, within(workspaces...), steps(advances))
 }
 
 const moveHead = `INSERT INTO ledger_heads (workspace, next, last_us, signed) VALUES ($1, $2, $3, 0)

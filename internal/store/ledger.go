@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
@@ -126,11 +128,14 @@ func (l Ledger) Tiles(ctx context.Context, ws steward.WorkspaceID, level int, fr
 
 // SaveCheckpoints is ledger.Writer's.
 func (l Ledger) SaveCheckpoints(ctx context.Context, signed []ledger.Signed) error {
+	signed = slices.SortedFunc(slices.Values(signed), func(a, b ledger.Signed) int {
+		return strings.Compare(string(a.Workspace), string(b.Workspace)) // the order in which everybody locks heads
+	})
 	workspaces := make([]steward.WorkspaceID, len(signed))
 	for i, s := range signed {
 		workspaces[i] = s.Workspace
 	}
-	return l.db.Update(ctx, database.Within(workspaces...), func(tx *sql.Tx) error {
+	return l.db.Update(ctx, within(workspaces...), func(tx *sql.Tx) error {
 		tiles, err := tx.PrepareContext(ctx, `INSERT INTO ledger_tiles (workspace, level, n, hashes) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (workspace, level, n) DO UPDATE SET hashes = excluded.hashes WHERE length(ledger_tiles.hashes) < length(excluded.hashes)`)
 		if err != nil {

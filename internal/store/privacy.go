@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"maps"
+	"slices"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/privacy"
@@ -116,7 +118,8 @@ func (p Privacy) People(ctx context.Context, ws steward.WorkspaceID, digests []s
 func (p Privacy) AddPeople(ctx context.Context, ws steward.WorkspaceID, people map[string]steward.PersonID) (map[string]steward.PersonID, error) {
 	held := map[string]steward.PersonID{}
 	err := p.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
-		for digest, person := range people {
+		for _, digest := range slices.Sorted(maps.Keys(people)) { // one order for all, so that none waits for each other
+			person := people[digest]
 			if _, err := tx.ExecContext(ctx, "INSERT INTO persons (workspace, digest, person) VALUES ($1, $2, $3) ON CONFLICT (workspace, digest) DO NOTHING", ws, digest, person); err != nil {
 				return err
 			}

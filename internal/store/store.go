@@ -94,8 +94,8 @@ func opened(ctx context.Context, at interface {
 	return &DB{db}, nil
 }
 
-// within is the reach of nearly all: one workspace.
-func within(ws steward.WorkspaceID) database.Reach { return database.Within(ws) }
+// within is the reach of nearly all.
+func within(workspaces ...steward.WorkspaceID) database.Reach { return database.Within(workspaces...) }
 
 // micros is how times are stored: microseconds since 1970 in UTC.
 func micros(t time.Time) int64 { return t.UnixMicro() }

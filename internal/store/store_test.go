@@ -19,7 +19,7 @@ import (
 var at = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // refusal holds err to a kind and to words of what may be shown.
-func refusal(t *testing.T, err error, kind steward.Kind, words string) {
+func refusal(t testing.TB, err error, kind steward.Kind, words string) {
 	t.Helper()
 	if err == nil || steward.KindOf(err) != kind || !strings.Contains(steward.Message(err), words) {
 		t.Errorf("got %v (%v: %q), want kind %v and %q", err, steward.KindOf(err), steward.Message(err), kind, words)
@@ -35,7 +35,7 @@ func open(t *testing.T, dir string) *store.DB {
 	return db
 }
 
-func closeDB(t *testing.T, db *store.DB) {
+func closeDB(t testing.TB, db *store.DB) {
 	t.Helper()
 	if err := db.Close(); err != nil {
 		t.Fatal(err)

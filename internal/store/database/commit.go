@@ -84,72 +84,82 @@ func commitPrepared(ctx context.Context, c *Committer, of Reach, steps []Step) e
 // What another process moved is locked before the error is returned, so that it can't move again before
 // the caller has read it and tried once more; otherwise, where many write to one workspace, some would
 // never have their turn. Who doesn't come back loses the lock when the server ends the transaction.
-func commitPipelined(ctx context.Context, c *Committer, of Reach, steps []Step) (err error) {
-	conn := c.held
-	c.held = nil
-	if conn != nil && !slices.Equal(of.values, c.heldFor.values) {
-		undo(conn)
-		conn = nil
-	}
-	batch := &pgx.Batch{}
-	if conn == nil {
-		if conn, err = c.db.write.Conn(ctx); err != nil {
-			return err
+func commitPipelined(ctx context.Context, c *Committer, of Reach, steps []Step) error {
+	return untilAlive(func() (again bool, err error) {
+		batch := &pgx.Batch{}
+		conn := c.held
+		if conn == nil || !slices.Equal(of.values, c.heldFor.values) {
+			c.release()
+			if conn, err = c.db.write.Conn(ctx); err != nil {
+				return false, err
+			}
+			batch.Queue("BEGIN")
 		}
-		batch.Queue("BEGIN")
-	}
-	batch.Queue(pgBind, of.setting, of.values)
+		c.held = nil
+		batch.Queue(pgBind, of.setting, of.values)
+		sent := false
+		err = conn.Raw(func(on any) error {
+			pg := on.(*stdlib.Conn).Conn()
+			if err := send(ctx, pg, batch, steps); err != nil {
+				if errors.Is(err, c.moved) && c.lockIn(ctx, pg, of) == nil {
+					c.held, c.heldFor = conn, of
+				}
+				return err
+			}
+			sent = true // from here on it may be durable, whatever the answer
+			_, err := pg.Exec(ctx, "COMMIT")
+			return err
+		})
+		switch {
+		case err == nil:
+			_ = conn.Close() // back to the pool
+		case c.held == nil:
+			undo(conn)
+		}
+		return !sent, err
+	})
+}
+
+// send does the steps behind what the batch has already.
+func send(ctx context.Context, pg *pgx.Conn, batch *pgx.Batch, steps []Step) (err error) {
 	before := batch.Len()
 	for _, s := range steps {
 		batch.Queue(s.Query, s.Args...)
 	}
-	err = conn.Raw(func(on any) error {
-		pg := on.(*stdlib.Conn).Conn()
-		results := pg.SendBatch(ctx, batch)
-		err := func() error {
-			for range before {
-				if _, err := results.Exec(); err != nil {
-					return err
-				}
-			}
-			for _, s := range steps {
-				done, err := results.Exec()
-				if err != nil {
-					return err
-				}
-				if done.RowsAffected() != s.Rows {
-					return s.Otherwise
-				}
-			}
-			return nil
-		}()
+	results := pg.SendBatch(ctx, batch)
+	defer func() {
 		if failed := results.Close(); err == nil {
 			err = failed
 		}
-		if err == nil {
-			_, err = pg.Exec(ctx, "COMMIT")
+	}()
+	for range before {
+		if _, err := results.Exec(); err != nil {
 			return err
 		}
-		if errors.Is(err, c.moved) {
-			lock := &pgx.Batch{}
-			lock.Queue("ROLLBACK")
-			lock.Queue("BEGIN")
-			lock.Queue(pgBind, of.setting, of.values)
-			lock.Queue(c.lock, of.values)
-			if pg.SendBatch(ctx, lock).Close() == nil {
-				c.held, c.heldFor = conn, of
-			}
-		}
-		return err
-	})
-	switch {
-	case c.held != nil:
-	case err != nil:
-		undo(conn)
-	default:
-		_ = conn.Close() // back to the pool
 	}
-	return err
+	for _, s := range steps {
+		done, err := results.Exec()
+		if err != nil {
+			return err
+		}
+		if done.RowsAffected() != s.Rows {
+			return s.Otherwise
+		}
+	}
+	return nil
+}
+
+// lockIn begins a transaction anew, in which the lock is held.
+func (c *Committer) lockIn(ctx context.Context, pg *pgx.Conn, of Reach) error {
+	// Alone, since nothing can be prepared in a transaction that failed.
+	if _, err := pg.Exec(ctx, "ROLLBACK"); err != nil {
+		return err
+	}
+	batch := &pgx.Batch{}
+	batch.Queue("BEGIN")
+	batch.Queue(pgBind, of.setting, of.values)
+	batch.Queue(c.lock, of.values)
+	return pg.SendBatch(ctx, batch).Close()
 }
 
 // release lets go of what is locked.

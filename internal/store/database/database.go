@@ -48,6 +48,7 @@ type dialect struct {
 	check string
 	// erase removes from disk what was overwritten or deleted; nil where nothing can.
 	erase func(ctx context.Context, db *DB) error
+	begin func(ctx context.Context, db *sql.DB, options *sql.TxOptions) (*sql.Tx, error)
 	// query reads, and gives f each row's Scan until it fails.
 	query func(ctx context.Context, db *sql.DB, of Reach, f func(scan func(...any) error) error, query string, args []any) error
 	// commit does all steps, or none.
@@ -169,7 +170,7 @@ func (db *DB) Update(ctx context.Context, of Reach, f func(*sql.Tx) error) error
 	if db.write == nil {
 		return errReading()
 	}
-	tx, err := db.write.BeginTx(ctx, nil)
+	tx, err := db.dialect.begin(ctx, db.write, nil)
 	if err != nil {
 		return failure(err)
 	}
@@ -209,7 +210,7 @@ func (db *DB) One(ctx context.Context, of Reach, dest []any, query string, args 
 
 // Snapshot runs f in a transaction that reads one state of the database.
 func (db *DB) Snapshot(ctx context.Context, of Reach, f func(*sql.Tx) error) error {
-	tx, err := db.read.BeginTx(ctx, db.dialect.snapshot)
+	tx, err := db.dialect.begin(ctx, db.read, db.dialect.snapshot)
 	if err != nil {
 		return failure(err)
 	}

@@ -140,6 +140,7 @@ func onPostgres() *dialect {
 		snapshot:   &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
 		empty:      "TRUNCATE %s", // which no policy on rows limits
 		check:      `SELECT checksum_failures || ' pages are not as they were written' FROM pg_stat_database WHERE datname = current_database() AND checksum_failures > 0`,
+		begin:      pgBegin,
 		query:      pgQuery,
 		commit:     commitPipelined,
 	}
@@ -235,47 +236,89 @@ func pgSetting(name string) string {
 
 // pgQuery sends all at once, so that it takes one round trip, and the server makes one transaction of it.
 func pgQuery(ctx context.Context, db *sql.DB, of Reach, f func(scan func(...any) error) error, query string, args []any) error {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }()
-	return conn.Raw(func(c any) error {
-		batch := &pgx.Batch{}
-		if of.setting != "" {
-			batch.Queue(pgBind, of.setting, of.values)
+	read := false
+	return untilAlive(func() (again bool, err error) {
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			return false, err
 		}
-		batch.Queue(query, args...)
-		results := c.(*stdlib.Conn).Conn().SendBatch(ctx, batch)
-		defer func() { _ = results.Close() }()
-		if of.setting != "" {
-			if _, err := results.Exec(); err != nil {
+		defer func() { _ = conn.Close() }()
+		err = conn.Raw(func(c any) error {
+			batch := &pgx.Batch{}
+			if of.setting != "" {
+				batch.Queue(pgBind, of.setting, of.values)
+			}
+			batch.Queue(query, args...)
+			results := c.(*stdlib.Conn).Conn().SendBatch(ctx, batch)
+			defer func() { _ = results.Close() }()
+			if of.setting != "" {
+				if _, err := results.Exec(); err != nil {
+					return err
+				}
+			}
+			rows, err := results.Query()
+			if err != nil {
 				return err
 			}
-		}
-		rows, err := results.Query()
-		if err != nil {
+			defer rows.Close()
+			for rows.Next() {
+				read = true
+				if err := f(rows.Scan); err != nil {
+					return err
+				}
+			}
+			return rows.Err()
+		})
+		return !read, err
+	})
+}
+
+// pgBegin begins a transaction.
+func pgBegin(ctx context.Context, db *sql.DB, options *sql.TxOptions) (tx *sql.Tx, err error) {
+	err = untilAlive(func() (bool, error) {
+		tx, err = db.BeginTx(ctx, options)
+		return true, err
+	})
+	return tx, err
+}
+
+// untilAlive tries again what failed since the server ended an idle connection, as it does with all of them
+// when it restarts: the next may be dead too. f tells whether it can be tried again.
+func untilAlive(f func() (again bool, err error)) error {
+	for tries := 0; ; tries++ {
+		again, err := f()
+		if err == nil || !again || !isBroken(err) || tries == pgConnections {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			if err := f(rows.Scan); err != nil {
-				return err
-			}
-		}
-		return rows.Err()
-	})
+	}
+}
+
+// isBroken tells a connection that ended from a server that can't be reached or says no.
+func isBroken(err error) bool {
+	var dial *pgconn.ConnectError
+	var said *pgconn.PgError
+	var network *net.OpError
+	switch {
+	case errors.As(err, &dial):
+		return false
+	case errors.As(err, &said):
+		return strings.HasPrefix(said.Code, "57P") || said.Code == "25P03" // admin_shutdown and its like, idle_in_transaction_session_timeout
+	}
+	return errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
+}
+
+func errUnreachable() *steward.Error {
+	return steward.Errorf(steward.Unavailable, "the Postgres server can't be reached, or the connection broke; check that it runs, and that its address, the database's name, the role and its password are right, then try again")
 }
 
 // postgresFailure is nil for what is no error of Postgres, or none that has a kind.
 func postgresFailure(err error) *steward.Error {
 	var e *pgconn.PgError
+	var dial *pgconn.ConnectError
+	if isBroken(err) || errors.As(err, &dial) {
+		return errUnreachable()
+	}
 	if !errors.As(err, &e) {
-		var dial *pgconn.ConnectError
-		var network *net.OpError
-		if errors.As(err, &dial) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn) {
-			return steward.Errorf(steward.Unavailable, "the Postgres server can't be reached, or the connection broke; check that it runs and that its address and password are right, then try again")
-		}
 		return nil
 	}
 	switch e.Code { // appendix A of the manual
@@ -297,8 +340,8 @@ func postgresFailure(err error) *steward.Error {
 		return errBusy()
 	}
 	switch e.Code[:2] {
-	case "08", "57", "28", "3D": // connection_exception, operator_intervention, invalid_authorization, invalid_catalog_name
-		return steward.Errorf(steward.Unavailable, "the Postgres server can't be reached, or the connection broke; check that it runs and that its address and password are right, then try again")
+	case "08", "57": // connection_exception, operator_intervention
+		return errUnreachable()
 	case "58", "XX": // system_error, data_corrupted
 		return errDamaged()
 	}

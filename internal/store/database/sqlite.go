@@ -92,6 +92,9 @@ func onSQLite() *dialect {
 		empty:    "DELETE FROM %s",
 		check:    "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
 		erase:    emptyLog,
+		begin: func(ctx context.Context, db *sql.DB, options *sql.TxOptions) (*sql.Tx, error) {
+			return db.BeginTx(ctx, options)
+		},
 		query: func(ctx context.Context, db *sql.DB, _ Reach, f func(scan func(...any) error) error, query string, args []any) error {
 			rows, err := db.QueryContext(ctx, query, args...)
 			if err != nil {
