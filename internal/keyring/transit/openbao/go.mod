@@ -13,7 +13,8 @@ require (
 	github.com/stewardhq/steward v0.0.0
 )
 
-// All that the above need, by hand: go mod tidy wants to read modules of theirs that no proxy has.
+// All that the above need. When Steward's own go.mod has changed, run go test -mod=mod here: go mod tidy
+// wants to read modules of OpenBao's that no proxy has.
 require (
 	cloud.google.com/go/auth v0.16.3 // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.2.8 // indirect
@@ -232,6 +233,7 @@ require (
 	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.27.0 // indirect
 	go.uber.org/zap/exp v0.3.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20250819193227-8b4c13bb791b // indirect
 	golang.org/x/mod v0.42.0 // indirect
@@ -267,5 +269,4 @@ require (
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v4 v4.6.0 // indirect
 	sigs.k8s.io/yaml v1.4.0 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )
