@@ -62,8 +62,8 @@ var house = []room{
 
 	// The edges.
 	{"internal/store/database", "", "how is a transaction durable, and whose rows may it touch?"},
-	{"internal/store", "store/database identity privacy ledger ledger/witness keyring retention gateway agent", "implements the small Store interfaces that they declare"},
-	{"internal/store/storetest", "identity privacy ledger ledger/witness keyring retention gateway agent", "one conformance suite for each of those interfaces; it knows no database"},
+	{"internal/store", "store/database identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent", "implements the small Store interfaces that they declare"},
+	{"internal/store/storetest", "identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent", "one conformance suite for each of those interfaces; it knows no database"},
 	{"internal/store/storetest/postgres", "", "a server to test on; in tests only"},
 	{"internal/api/wire", "ledger llm", "the JSON that goes over the wire, for whoever speaks to the API"},
 	{"internal/api", "api/wire agent gateway retention identity policy ledger ledger/tlog", "shows what they answer, in their words"},
