@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/llm"
 	"github.com/stewardhq/steward/internal/llm/rules"
 	"github.com/stewardhq/steward/internal/policy"
@@ -47,6 +49,7 @@ type house struct {
 	users   []sandbox.User
 	later   atomic.Int64 // seconds after today
 	garbled atomic.Bool  // the ledger's last entry can't be read
+	full    atomic.Bool  // the ledger can't be written
 	server  *api.Server
 }
 
@@ -69,6 +72,23 @@ func (r reader) Rows(ctx context.Context, ws steward.WorkspaceID, from uint64, l
 		rows[len(rows)-1].Header = []byte(`{"seq":`)
 	}
 	return rows, err
+}
+
+func (r reader) Appender(ctx context.Context) (ledger.Appender, error) {
+	a, err := r.Store.Appender(ctx)
+	return appender{a, r.house}, err
+}
+
+type appender struct {
+	ledger.Appender
+	house *house
+}
+
+func (a appender) Commit(ctx context.Context, advances []ledger.Advance) error {
+	if a.house.full.Load() {
+		return errors.New("no space is left")
+	}
+	return a.Appender.Commit(ctx, advances)
 }
 
 func open(t *testing.T) *house {
@@ -111,7 +131,7 @@ func open(t *testing.T) *house {
 		Directory: &identity.Directory{
 			Workspaces: store.Identity{DB: data}, Members: store.Identity{DB: data}, Tokens: store.Identity{DB: data}, Sealer: ring, Now: now, Rand: rand.Reader,
 		},
-		Gateway: door, Ledger: book,
+		Gateway: door, Ledger: book, Tlog: tlog.Log{Store: store.Ledger{DB: data}, Sealer: ring},
 		Agent: &agent.Agent{
 			Door: door, Store: store.Agent{DB: data}, Sealer: ring, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel, Now: now, Rand: rand.Reader,
 		},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"time"
@@ -20,13 +21,17 @@ type sessions struct {
 	until map[steward.APITokenID]time.Time
 }
 
-// begin says whether this is a new session, and makes it one.
-func (s *sessions) begin(token steward.APITokenID, now time.Time) bool {
+// lasts says whether a session that was begun goes on.
+func (s *sessions) lasts(token steward.APITokenID, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Before(s.until[token]) {
-		return false
-	}
+	return now.Before(s.until[token])
+}
+
+// begin makes it a session, once it is on record.
+func (s *sessions) begin(token steward.APITokenID, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.until == nil {
 		s.until = map[steward.APITokenID]time.Time{}
 	}
@@ -36,7 +41,6 @@ func (s *sessions) begin(token steward.APITokenID, now time.Time) bool {
 		}
 	}
 	s.until[token] = now.Add(sitting)
-	return true
 }
 
 // tlog serves a workspace's log as C2SP tlog-tiles, for other people's verifiers, to those who may read the
@@ -45,12 +49,21 @@ func (s *Server) tlog(w http.ResponseWriter, r *http.Request, caller identity.Ca
 	if steward.WorkspaceID(r.PathValue("workspace")) != caller.Workspace() {
 		return steward.Errorf(steward.NotFound, "there is no log of this workspace for you; your token belongs to %s", caller.Workspace())
 	}
-	// A denial is recorded each time, and a session once.
-	if !s.Gateway.MayView(caller, "ledger", "", "audit") || s.verifying.begin(caller.Token(), s.Now()) {
-		if err := s.view(r.Context(), caller, "ledger", ledger.LedgerRead, "", "", "audit"); err != nil {
-			return err
-		}
+	if err := s.audit(r.Context(), caller); err != nil {
+		return err
 	}
 	s.Tlog.Handler(s.fail).ServeHTTP(w, r)
 	return nil
+}
+
+// audit permits a look at all of the log. A denial is recorded each time, and a session once.
+func (s *Server) audit(ctx context.Context, caller identity.Caller) error {
+	if s.Gateway.MayView(caller, "ledger", "", "audit") && s.verifying.lasts(caller.Token(), s.Now()) {
+		return nil
+	}
+	err := s.view(ctx, caller, "ledger", ledger.LedgerRead, "", "", "audit")
+	if err == nil {
+		s.verifying.begin(caller.Token(), s.Now())
+	}
+	return err
 }

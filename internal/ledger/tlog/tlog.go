@@ -188,6 +188,9 @@ func (l Log) Receipt(ctx context.Context, ws steward.WorkspaceID, seq uint64) ([
 	return proof.TLogProof{Index: seq, Hashes: hashes, Checkpoint: []byte(cp.Note)}.Marshal(), nil
 }
 
+// Leaf is the hash of a header as a leaf of the tree (RFC 6962, 2.1).
+func Leaf(header []byte) [sha256.Size]byte { return sumdb.RecordHash(header) }
+
 // CheckReceipt tells which entry of which checkpoint a receipt proves a header to be. It needs nothing but
 // the log's verifier key, which comes from elsewhere than the receipt.
 func CheckReceipt(receipt, header []byte, vkey string) (seq uint64, cp ledger.Checkpoint, err error) {

@@ -1,0 +1,18 @@
+package wire
+
+// Inclusion proves that an entry is in a log's tree of a size (RFC 6962, 2.1.1). Hashes are SHA-256, in
+// hexadecimal.
+type Inclusion struct {
+	Seq    uint64   `json:"seq"`
+	Size   uint64   `json:"size"`
+	Header string   `json:"header"` // the entry's exact bytes, of which Leaf is the hash
+	Leaf   string   `json:"leaf"`
+	Hashes []string `json:"hashes"` // from the leaf's sibling up
+}
+
+// Consistency proves that a log's tree of one size begins with that of another (RFC 6962, 2.1.2).
+type Consistency struct {
+	From   uint64   `json:"from"`
+	To     uint64   `json:"to"`
+	Hashes []string `json:"hashes"`
+}
