@@ -67,11 +67,6 @@ func (p Policy) Cosignatures(signed []byte) (list []Cosignature) {
 	return list
 }
 
-// Enough tells whether a note has the cosignatures that the policy asks for.
-func (p Policy) Enough(signed []byte) bool {
-	return p.quorum > 0 && len(p.Cosignatures(signed)) >= p.quorum
-}
-
 // Answer is what a witness says of a log.
 type Answer struct {
 	Witness string

@@ -2,6 +2,7 @@ package witness_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -166,12 +167,13 @@ func TestLyingWitnessesAreNotBelieved(t *testing.T) {
 		"another's":            {cosigns(func(text string) string { return other.cosign(text) }), steward.Upstream},
 		"of another text":      {cosigns(func(text string) string { return g.cosign("x" + text) }), steward.Upstream},
 		"of a longer text":     {longer(g), steward.Upstream},
+		"without a time":       {cosigns(func(text string) string { return timeless(t, g, text) }), steward.Upstream},
 		"a changed one":        {cosigns(func(text string) string { return later(t, g.cosign(text)) }), steward.Upstream},
 		"a size as cosigned":   {say(200, size, "7\n"), steward.Upstream},
 		"a conflict at once":   {say(409, size, "0\n"), steward.Upstream},
-		"a size in other type": {say(409, "text/plain", "3\n"), steward.Upstream},
-		"a size with zeros":    {say(409, size, "03\n"), steward.Upstream},
-		"a size without end":   {say(409, size, "3"), steward.Upstream},
+		"a size in other type": {say(409, "text/plain", "9\n"), steward.Upstream},
+		"a size with zeros":    {say(409, size, "09\n"), steward.Upstream},
+		"a size without end":   {say(409, size, "9"), steward.Upstream},
 		"a negative size":      {say(409, size, "-3\n"), steward.Upstream},
 		"a size beyond 63 bit": {say(409, size, "18446744073709551615\n"), steward.Upstream},
 		"another size always": {func(*http.Request, string) (int, string, io.Reader) {
@@ -211,6 +213,15 @@ func longer(g *guard) liar {
 		_, signed, _ := strings.Cut(string(whole), "\n\n")
 		return 200, "", strings.NewReader("more\n\n" + g.cosign(signed+"more\n"))
 	}
+}
+
+// timeless cosigns at the time 0, which says that nothing is said of newer ones.
+func timeless(t testing.TB, g *guard, text string) string {
+	v, err := formats.NewVerifierForCosignatureV1(g.vkey)
+	must(t, err)
+	sig := append(binary.BigEndian.AppendUint32(nil, v.KeyHash()), make([]byte, 8)...)
+	sig = append(sig, ed25519.Sign(g.private, []byte("cosignature/v1\ntime 0\n"+text))...)
+	return "— " + g.name + " " + base64.StdEncoding.EncodeToString(sig) + "\n"
 }
 
 // later moves the time of a cosignature.

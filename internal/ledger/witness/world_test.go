@@ -138,6 +138,7 @@ func (b *book) Consistency(_ context.Context, w steward.WorkspaceID, from, to ui
 // guard is a witness.
 type guard struct {
 	name, vkey string
+	private    ed25519.PrivateKey
 	signer     note.Signer
 	down       func(w http.ResponseWriter, r *http.Request) bool // takes the request, where it tells so
 
@@ -160,7 +161,7 @@ func newGuard(t testing.TB, name string) *guard {
 	signer, err := formats.NewSignerForCosignatureV1(fmt.Sprintf("PRIVATE+KEY+%s+%08x+%s", name, hash(pub), base64.StdEncoding.EncodeToString(priv)))
 	must(t, err)
 	vkey := fmt.Sprintf("%s+%08x+%s", name, hash(pub), base64.StdEncoding.EncodeToString(pub))
-	return &guard{name: name, vkey: vkey, signer: signer, trusted: map[string]note.Verifier{}, size: map[string]uint64{}, root: map[string][]byte{}}
+	return &guard{name: name, vkey: vkey, private: private, signer: signer, trusted: map[string]note.Verifier{}, size: map[string]uint64{}, root: map[string][]byte{}}
 }
 
 // trust takes a log in.
