@@ -57,6 +57,13 @@ func TestExportsVerifyWithoutKeyring(t *testing.T) {
 			}
 		}
 	}
+	rotated, err := h.book.Rotate(context.Background(), ws, ledger.Entry{Caller: "mem_1", System: "steward", Outcome: ledger.OK})
+	must(t, err)
+	_, err = h.log.Export(context.Background(), ws, going, nil)
+	must(t, err)
+	if r, err := verified(t, going, rotated.Key); err != nil || len(r.Findings) > 0 || r.Entries != uint64(size)+1 {
+		t.Errorf("after another key: %+v, %v", r, err)
+	}
 	f, err := tlog.OpenFolder(going)
 	must(t, err)
 	if f.Workspace() != ws || f.Key != h.grow(t, ws, 0).Key {
