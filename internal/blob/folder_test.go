@@ -145,6 +145,27 @@ func TestLockThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// TestLockOfNothing: what a Put that failed meant to lock isn't locked for whoever puts that name next.
+func TestLockOfNothing(t *testing.T) {
+	f := blob.Folder{Dir: t.TempDir(), Now: time.Now}
+	for _, until := range []time.Time{{}, time.Now().Add(time.Second)} {
+		failed := errors.New("input/output error")
+		err := f.Failing(func(step string) error {
+			if step == "link" {
+				return failed
+			}
+			return nil
+		}).Put(t.Context(), "a", strings.NewReader("x"), 1, time.Now().Add(time.Hour))
+		if !errors.Is(err, failed) {
+			t.Fatal(err)
+		}
+		must(t, f.Delete(t.Context(), "a")) // there is nothing, whatever its lock says
+		must(t, f.Put(t.Context(), "a", strings.NewReader("x"), 1, until))
+		f.Now = func() time.Time { return time.Now().Add(2 * time.Second) }
+		must(t, f.Delete(t.Context(), "a"))
+	}
+}
+
 // TestLockOutlivesItsProcess: another Folder over the same files knows it.
 func TestLockOutlivesItsProcess(t *testing.T) {
 	dir := t.TempDir()

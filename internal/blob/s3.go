@@ -170,11 +170,10 @@ func (s *S3) Delete(ctx context.Context, name string) error {
 
 func (s *S3) deleteVersion(ctx context.Context, name string, version *string) error {
 	_, err := s.client().DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.Bucket, Key: s.key(name), VersionId: version})
-	if err == nil {
+	switch err = s.explain(err, name); {
+	case err == nil, steward.KindOf(err) == steward.NotFound: // somebody else was faster
 		return nil
-	}
-	err = s.explain(err, name)
-	if steward.KindOf(err) != steward.Denied {
+	case steward.KindOf(err) != steward.Denied:
 		return err
 	}
 	// S3 gives the same code for a lock as for a lack of rights.

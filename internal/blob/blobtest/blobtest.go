@@ -363,6 +363,19 @@ func (p Place) again(t *testing.T) {
 		p.wantContent(t, name+"2", []byte("neighbour"))
 		must(t, p.Delete(t.Context(), name+"2"))
 	}
+	for range 20 { // several delete it at once, and to each it is gone
+		p.put(t, name, []byte("x"), time.Time{})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if err := p.Delete(t.Context(), name); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		p.wantNothing(t, name)
+	}
 	// What was deleted below a name frees the name itself.
 	p.put(t, "again/b/c", []byte("below"), time.Time{})
 	must(t, p.Delete(t.Context(), "again/b/c"))
