@@ -51,7 +51,7 @@ const DefaultInterval = 10 * time.Second
 // waits is which workspaces have something new, never the checkpoints themselves: each time the newest
 // goes out.
 type Publisher struct {
-	Config
+	c         Config
 	receivers []*receiver
 	woken     chan struct{}
 
@@ -91,7 +91,7 @@ func NewPublisher(c Config) *Publisher {
 	if c.Report == nil {
 		c.Report = slog.New(slog.DiscardHandler)
 	}
-	p := &Publisher{Config: c, woken: make(chan struct{}, 1), due: map[steward.WorkspaceID]*waiting{}}
+	p := &Publisher{c: c, woken: make(chan struct{}, 1), due: map[steward.WorkspaceID]*waiting{}}
 	for i, w := range c.Policy.witnesses {
 		p.receive(w.Name(), func(ctx context.Context, j *job) (cosigned, error) {
 			return w.cosign(ctx, c.Log, j.ws, j.cp, j.known[i])
@@ -140,9 +140,9 @@ func (p *Publisher) Run(ctx context.Context) {
 	}
 	for started := false; ctx.Err() == nil; {
 		if !started {
-			all, err := p.Workspaces(ctx)
+			all, err := p.c.Workspaces(ctx)
 			if err != nil {
-				p.Report.Error("the workspaces whose checkpoints are due can't be read", slog.Any("error", err))
+				p.c.Report.Error("the workspaces whose checkpoints are due can't be read", slog.Any("error", err))
 			}
 			for _, ws := range all {
 				_ = p.Signed(ctx, ws, "") // whose error is always nil
@@ -150,7 +150,7 @@ func (p *Publisher) Run(ctx context.Context) {
 			started = err == nil
 		}
 		p.round(ctx)
-		timer := time.NewTimer(p.Interval)
+		timer := time.NewTimer(p.c.Interval)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -184,7 +184,7 @@ const chunk = 64
 
 // round gives each receiver that is ready what it lacks, once.
 func (p *Publisher) round(ctx context.Context) {
-	for jobs := range slices.Chunk(p.take(p.Now()), chunk) {
+	for jobs := range slices.Chunk(p.take(p.c.Now()), chunk) {
 		ready := jobs[:0:0]
 		for _, j := range jobs {
 			if p.load(ctx, j) {
@@ -232,25 +232,25 @@ func (p *Publisher) leave(j *job) {
 
 // load reads what a job is about. It tells whether there is something to send.
 func (p *Publisher) load(ctx context.Context, j *job) bool {
-	cp, err := p.Log.Checkpoint(ctx, j.ws)
+	cp, err := p.c.Log.Checkpoint(ctx, j.ws)
 	if kind := steward.KindOf(err); err != nil && (kind == steward.NotFound || kind == steward.Gone) {
 		return false // none yet, and then it is told; or the workspace was forgotten
 	}
-	j.cp, j.known = cp, make([]uint64, len(p.Policy.witnesses))
+	j.cp, j.known = cp, make([]uint64, len(p.c.Policy.witnesses))
 	var size uint64
 	var stored []byte
 	if err == nil && len(j.known) > 0 {
-		size, stored, err = p.Store.Cosigned(ctx, j.ws)
+		size, stored, err = p.c.Store.Cosigned(ctx, j.ws)
 	}
 	if err != nil {
-		p.Report.Error("no checkpoint can be published", slog.String("workspace", string(j.ws)), slog.Any("error", err))
+		p.c.Report.Error("no checkpoint can be published", slog.String("workspace", string(j.ws)), slog.Any("error", err))
 		p.want(j.ws, j.wants)
 		return false
 	}
 	if j.text != text(cp.Note) {
 		j.lines = nil
 	}
-	for _, c := range p.Policy.Cosignatures(stored) {
+	for _, c := range p.c.Policy.Cosignatures(stored) {
 		switch {
 		case text(string(stored)) == text(cp.Note):
 			j.add(c)
@@ -289,7 +289,7 @@ func (p *Publisher) deliver(ctx context.Context, jobs []*job) {
 	for _, r := range p.receivers {
 		var mine []*job
 		for _, j := range jobs {
-			if j.wants&r.bit != 0 && !p.Now().Before(r.pause.until) { // it may have failed at those before
+			if j.wants&r.bit != 0 && !p.c.Now().Before(r.pause.until) { // it may have failed at those before
 				mine = append(mine, j)
 			}
 		}
@@ -328,9 +328,9 @@ func (p *Publisher) settle(ctx context.Context, r result) {
 	about := []any{slog.String("receiver", r.to.name), slog.String("workspace", string(r.job.ws)), slog.Uint64("size", r.job.cp.Size)}
 	if steward.KindOf(r.err) == steward.Unavailable && r.err != nil {
 		// Requests that were on their way together are one failure.
-		if now := p.Now(); !now.Before(r.to.pause.until) {
+		if now := p.c.Now(); !now.Before(r.to.pause.until) {
 			p.postpone(&r.to.pause)
-			p.Report.Warn("a receiver of checkpoints can't be reached", append(about, slog.Any("error", r.err))...)
+			p.c.Report.Warn("a receiver of checkpoints can't be reached", append(about, slog.Any("error", r.err))...)
 		}
 		return
 	}
@@ -343,13 +343,13 @@ func (p *Publisher) settle(ctx context.Context, r result) {
 			r.to.refused[r.job.ws] = &pause{}
 		}
 		p.postpone(r.to.refused[r.job.ws])
-		p.Report.Error("a checkpoint isn't accepted outside", append(about, slog.String("kind", steward.KindOf(r.err).String()), slog.Any("error", r.err))...)
+		p.c.Report.Error("a checkpoint isn't accepted outside", append(about, slog.String("kind", steward.KindOf(r.err).String()), slog.Any("error", r.err))...)
 		return
 	}
 	delete(r.to.refused, r.job.ws)
 	r.job.wants &^= r.to.bit
 	if r.word.forgot > 0 {
-		p.Report.Warn("a witness has forgotten what it cosigned", append(about, slog.Uint64("cosigned", r.word.forgot))...)
+		p.c.Report.Warn("a witness has forgotten what it cosigned", append(about, slog.Uint64("cosigned", r.word.forgot))...)
 	}
 	if r.word.line != "" {
 		of := slices.Index(p.receivers, r.to)
@@ -360,9 +360,9 @@ func (p *Publisher) settle(ctx context.Context, r result) {
 
 // postpone leaves something alone for a while.
 func (p *Publisher) postpone(s *pause) {
-	wait := min(p.Interval<<min(s.failures, 12), longestPause)
+	wait := min(p.c.Interval<<min(s.failures, 12), longestPause)
 	s.failures++
-	s.until = p.Now().Add(wait/2 + time.Duration(p.Jitter()*float64(wait)/2))
+	s.until = p.c.Now().Add(wait/2 + time.Duration(p.c.Jitter()*float64(wait)/2))
 }
 
 // save stores the checkpoints that have enough cosignatures and new ones among them.
@@ -370,7 +370,7 @@ func (p *Publisher) save(ctx context.Context, jobs []*job) {
 	var list []Cosigned
 	var of []*job
 	for _, j := range jobs {
-		if !j.saved && len(j.lines) >= p.Policy.quorum {
+		if !j.saved && len(j.lines) >= p.c.Policy.quorum {
 			var note strings.Builder
 			note.WriteString(j.cp.Note)
 			for _, c := range j.lines {
@@ -383,8 +383,8 @@ func (p *Publisher) save(ctx context.Context, jobs []*job) {
 	if len(list) == 0 {
 		return
 	}
-	if err := p.Store.SaveCosigned(ctx, list); err != nil {
-		p.Report.Error("cosignatures can't be stored", slog.Any("error", err))
+	if err := p.c.Store.SaveCosigned(ctx, list); err != nil {
+		p.c.Report.Error("cosignatures can't be stored", slog.Any("error", err))
 		for _, j := range of {
 			for _, c := range j.lines {
 				j.wants |= p.receivers[c.of].bit // asked again

@@ -576,7 +576,12 @@ func TestWebhookThatRefusesOneGetsTheOthers(t *testing.T) {
 	})
 }
 
-func TestWebhookSecrets(t *testing.T) {
+func TestWhatCanBeNoWebhook(t *testing.T) {
+	for _, bad := range []string{"", "hook.test", "ftp://hook.test", "https://", "https://hook.test/#x", "https://hook.test/%zz"} {
+		if _, err := witness.NewWebhook(nil, bad, secret); steward.KindOf(err) != steward.Invalid {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
 	for _, bad := range []string{"", "whsec_", "whsec_AAAA", "whsec_!", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 65))} {
 		if _, err := witness.NewWebhook(nil, "https://hook.test", bad); steward.KindOf(err) != steward.Invalid {
 			t.Errorf("%q: %v", bad, err)

@@ -27,6 +27,9 @@ type Webhook struct {
 
 // NewWebhook takes the secret as Standard Webhooks writes it: "whsec_" and 24 to 64 bytes in base64.
 func NewWebhook(client *http.Client, url, secret string) (*Webhook, error) {
+	if _, ok := address(url); !ok {
+		return nil, steward.Errorf(steward.Invalid, "the webhook's address is no https URL") // which may hold a secret
+	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil || len(key) < 24 || len(key) > 64 {
 		return nil, steward.Errorf(steward.Invalid, "the webhook's secret is whsec_ and 24 to 64 random bytes in base64")

@@ -44,9 +44,9 @@ type Witness struct {
 // New is a witness by its submission prefix and its verifier key, as its operator publishes them. The key
 // is for cosignatures: Ed25519 (type 0x04) or ML-DSA-44 (0x06), see C2SP tlog-cosignature.
 func New(client *http.Client, prefix, vkey string) (Witness, error) {
-	u, err := url.Parse(prefix)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return Witness{}, steward.Errorf(steward.Invalid, "%q can't be a witness's address; it is the https URL in front of /add-checkpoint", prefix).Because(err)
+	u, ok := address(prefix)
+	if !ok || u.RawQuery != "" {
+		return Witness{}, steward.Errorf(steward.Invalid, "%q can't be a witness's address; it is the https URL in front of /add-checkpoint", prefix)
 	}
 	no := steward.Errorf(steward.Invalid, "this is no witness's key; it looks like name+hash+key and is for cosignatures")
 	verifier, err := formats.NewVerifierForCosignatureV1(vkey)
@@ -59,6 +59,12 @@ func New(client *http.Client, prefix, vkey string) (Witness, error) {
 		return Witness{}, no.Because(errors.New("witness: the hash in the key is another key's, or one for plain signatures"))
 	}
 	return Witness{client: client, url: u.JoinPath("add-checkpoint").String(), key: key, verifier: verifier}, nil
+}
+
+// address reads where something can be sent.
+func address(text string) (*url.URL, bool) {
+	u, err := url.Parse(text)
+	return u, err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.Fragment == ""
 }
 
 // Name is the one in its key.
