@@ -55,7 +55,7 @@ func runDemo(ctx context.Context, in *command.Invocation) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, h.Close(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, h.Close()) }()
 	_, token, err := h.Init(ctx, "acme", "operator@acme.example")
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func runDemo(ctx context.Context, in *command.Invocation) (err error) {
 func verifyDemo(ctx context.Context, in *command.Invocation, data string) (entries uint64, findings []verify.Finding, err error) {
 	p := in.Begin("verifying")
 	defer p.Stop()
-	report, err := verifyData(ctx, data, "", nil, p)
+	report, err := verifyData(ctx, verifyOptions{Server: config.Server{Data: data}}, p)
 	for _, f := range report.Findings {
 		findings = append(findings, verify.Finding{Seq: f.Seq, What: f.What})
 	}

@@ -9,14 +9,13 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
-	"github.com/stewardhq/steward/internal/store"
 )
 
 // runExport writes a ledger out for people who don't trust us: a folder that any verifier of transparency
 // logs reads. It reads the data folder, and a server may be running on it.
 func runExport(ctx context.Context, in *command.Invocation) (err error) {
 	server := config.ForServer(in.Env)
-	f := in.Flags(in.JSONFlag, server.DataFlag)
+	f := in.Flags(in.JSONFlag, server.StoreFlags)
 	only := f.String("workspace", "", "whose ledger, by `name` or id; needed where there are several")
 	dir := f.String("tlog", "", "the `folder` to write checkpoint, vkey and tiles to, as C2SP tlog-tiles")
 	if err := in.ParseNone(f); err != nil {
@@ -25,7 +24,7 @@ func runExport(ctx context.Context, in *command.Invocation) (err error) {
 	if *dir == "" {
 		return in.Misused("--tlog DIR is needed: the folder to write to")
 	}
-	all, err := openLedgers(ctx, server.Data, *only)
+	all, err := openLedgers(ctx, server, *only)
 	if err != nil {
 		return err
 	}
@@ -35,7 +34,7 @@ func runExport(ctx context.Context, in *command.Invocation) (err error) {
 	}
 	ws := all.workspaces[0]
 	p := in.Begin("exporting")
-	checkpoint, err := tlog.Log{Store: store.Ledger{DB: all.data}, Sealer: all.sealer}.Export(ctx, ws.ID, *dir, func(done, total uint64) {
+	checkpoint, err := tlog.Log{Store: all.record, Sealer: all.sealer}.Export(ctx, ws.ID, *dir, func(done, total uint64) {
 		p.Count("exporting the entries of "+ws.Name, done, total)
 	})
 	p.Stop()

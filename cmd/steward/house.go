@@ -7,9 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
-	"syscall"
+	"strings"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -21,9 +20,10 @@ import (
 	"github.com/stewardhq/steward/internal/egress"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
-	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/segment"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
+	"github.com/stewardhq/steward/internal/ledger/witness"
 	"github.com/stewardhq/steward/internal/llm"
 	"github.com/stewardhq/steward/internal/llm/rules"
 	"github.com/stewardhq/steward/internal/policy"
@@ -35,65 +35,34 @@ import (
 // logOrigin names the logs in checkpoints, with the workspace's id behind it.
 const logOrigin = "steward.local"
 
-// houseOptions is what a house is built from.
-type houseOptions struct {
-	Data   string // the folder that holds everything
-	Create bool   // make what isn't there yet
-	// Checkpoints is a file to add each signed checkpoint to, "" for none.
-	Checkpoints string
-	// KeyringCopies are folders to keep the same as the keyring.
-	KeyringCopies []string
-	Now           func() time.Time
-	Rand          io.Reader
-	Log           *slog.Logger
-}
-
-// house is everything wired together over one data folder.
+// house is everything wired together over its stores.
 type house struct {
+	*stores
 	server *api.Server
 	agent  *agent.Agent
-	egress *egress.Egress
-	closes []func() error // in the order to call them
 }
 
 // openHouse is the wiring: the whole house in the order in which a question passes through it.
-func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
-	h := &house{}
+func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
+	o.Write = true
+	s, err := openStores(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	h := &house{stores: s}
 	defer func() {
 		if err != nil {
-			_ = h.Close(ctx)
+			err = errors.Join(err, s.Close())
 		}
 	}()
-	if err := h.claim(o); err != nil {
-		return nil, err
-	}
-	// The keyring first: data without it is data that was lost.
-	keys, err := store.OpenKeyring(ctx, filepath.Join(o.Data, keyringDir))
+	data, sealer := s.data, s.sealer
+	record := ledger.Config{Store: s.record, Sealer: sealer, Now: o.Now, Rand: o.Rand, Origin: logOrigin, Log: o.Log}
+	log := tlog.Log{Store: s.record, Sealer: sealer}
+	publisher, err := s.publisher(o, log)
 	if err != nil {
 		return nil, err
 	}
-	h.first(keys.Close)
-	data, err := store.OpenData(ctx, o.Data)
-	if err != nil {
-		return nil, err
-	}
-	h.first(data.Close)
-	settings := keyring.Config{Store: store.Keyring{DB: keys}, Keeper: keeper(o.Data), Rand: o.Rand, Alone: true} // by the lock
-	for _, dir := range o.KeyringCopies {
-		copied, err := h.openCopy(ctx, dir)
-		if err != nil {
-			return nil, err
-		}
-		settings.Copies = append(settings.Copies, copied)
-	}
-	sealer, err := keyring.Open(ctx, settings)
-	if err != nil {
-		return nil, err
-	}
-	record := ledger.Config{Store: store.Ledger{DB: data}, Sealer: sealer, Now: o.Now, Rand: o.Rand, Origin: logOrigin, Log: o.Log}
-	if o.Checkpoints != "" {
-		record.Checkpoints = tlog.Keep(o.Checkpoints)
-	}
+	record.Checkpoints = told(o.Checkpoints, publisher)
 	book, err := ledger.Open(ctx, record)
 	if err != nil {
 		return nil, err
@@ -110,6 +79,13 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 	} else if len(abandoned) > 0 {
 		o.Log.Warn("calls were interrupted; whether they took effect is unknown, see `steward log`", slog.Int("calls", len(abandoned)))
 	}
+	archivist := &segment.Archivist{
+		Store: s.record, Catalog: store.Segments{DB: data}, Sealer: sealer, Spool: filepath.Join(o.Data, spoolDir), Now: o.Now, Rand: o.Rand, Log: o.Log,
+	}
+	h.background(func(ctx context.Context) { _ = archivist.Run(ctx) }) // it logs what fails
+	if publisher != nil {
+		h.background(publisher.Run)
+	}
 	policies, err := policy.Default()
 	if err != nil {
 		return nil, err
@@ -122,8 +98,6 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 	vault := &privacy.Vault{
 		Store: store.Privacy{DB: data}, Persons: store.Privacy{DB: data}, Sealer: sealer, Shredder: sealer, Now: o.Now, Rand: o.Rand,
 	}
-	h.egress = &egress.Egress{}
-	h.first(func() error { h.egress.CloseIdle(); return nil })
 	door := &gateway.Gateway{
 		Policy: policies, Ledger: book, Privacy: vault,
 		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: o.Now, Jitter: jitter(o.Rand)}},
@@ -131,7 +105,7 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 		Providers:  llm.Local(),
 
 		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: sealer,
-		Client: h.client, Now: o.Now, Rand: o.Rand,
+		Client: h.connect, Now: o.Now, Rand: o.Rand,
 	}
 	h.agent = &agent.Agent{
 		Door: door, Store: store.Agent{DB: data}, Sealer: sealer, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel,
@@ -140,9 +114,80 @@ func openHouse(ctx context.Context, o houseOptions) (_ *house, err error) {
 	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{vaultForgetter{vault}}, Now: o.Now, Rand: o.Rand}
 	h.server = &api.Server{
 		Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Log: o.Log,
-		Tlog: tlog.Log{Store: store.Ledger{DB: data}, Sealer: sealer},
+		Tlog: log,
 	}
 	return h, nil
+}
+
+// publisher has checkpoints cosigned and sent where they are to go; nil where that is nowhere.
+func (s *stores) publisher(o storeOptions, log tlog.Log) (*witness.Publisher, error) {
+	if len(o.Witnesses) == 0 && o.Webhook == "" {
+		return nil, nil
+	}
+	c := witness.Config{
+		Log: log, Store: store.Witness{DB: s.data}, Now: o.Now, Jitter: jitter(o.Rand), Report: o.Log,
+		Workspaces: func(ctx context.Context) (ids []steward.WorkspaceID, err error) {
+			all, err := store.Identity{DB: s.data}.AllWorkspaces(ctx)
+			for _, ws := range all {
+				ids = append(ids, ws.ID)
+			}
+			return ids, err
+		},
+	}
+	if len(o.Witnesses) > 0 {
+		var err error
+		if c.Policy, err = s.witnesses(o.Witnesses, o.Quorum); err != nil {
+			return nil, err
+		}
+	}
+	if o.Webhook != "" {
+		client, err := s.client(o.Webhook)
+		if err != nil {
+			return nil, err
+		}
+		if c.Webhook, err = witness.NewWebhook(client, o.Webhook, o.WebhookSecret); err != nil {
+			return nil, err
+		}
+	}
+	return witness.NewPublisher(c), nil
+}
+
+// witnesses reads whose word counts, each as its verifier key and its URL.
+func (s *stores) witnesses(list []string, quorum int) (witness.Policy, error) {
+	var all []witness.Witness
+	for _, one := range list {
+		vkey, prefix, _ := strings.Cut(one, " ")
+		client, err := s.client(prefix)
+		if err != nil {
+			return witness.Policy{}, err
+		}
+		w, err := witness.New(client, prefix, vkey)
+		if err != nil {
+			return witness.Policy{}, err
+		}
+		all = append(all, w)
+	}
+	if quorum == 0 {
+		quorum = len(all)
+	}
+	return witness.NewPolicy(quorum, all...)
+}
+
+// told is who hears of each new checkpoint: a file, and whoever publishes them.
+func told(file string, publisher *witness.Publisher) func(ctx context.Context, ws steward.WorkspaceID, note string) error {
+	var hear []func(ctx context.Context, ws steward.WorkspaceID, note string) error
+	if file != "" {
+		hear = append(hear, tlog.Keep(file))
+	}
+	if publisher != nil {
+		hear = append(hear, publisher.Signed)
+	}
+	return func(ctx context.Context, ws steward.WorkspaceID, note string) (failed error) {
+		for _, f := range hear {
+			failed = errors.Join(failed, f(ctx, ws, note))
+		}
+		return failed
+	}
 }
 
 // jitter spreads retries: a number in [0,1) at each call.
@@ -152,67 +197,6 @@ func jitter(random io.Reader) func() float64 {
 		_, _ = io.ReadFull(random, b[:]) // without randomness the pauses are the same for all, which still works
 		return float64(binary.BigEndian.Uint32(b[:])) / (1 << 32)
 	}
-}
-
-// The folders inside the data folder: the root key in one of its own, apart from every database, and
-// the keyring apart from the data.
-const (
-	keeperDir  = "keeper"
-	keyringDir = "keyring"
-)
-
-func keeper(data string) keyring.FileKeeper {
-	return keyring.FileKeeper{Dir: filepath.Join(data, keeperDir)}
-}
-
-// openCopy opens a folder as a copy of the keyring, and makes it one where it isn't.
-func (h *house) openCopy(ctx context.Context, dir string) (keyring.DeclaredCopy, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return keyring.DeclaredCopy{}, steward.Errorf(steward.Unavailable, "the folder %s for a copy of the keyring can't be made; choose another with --keyring-copy", dir).Because(err)
-	}
-	db, err := store.OpenKeyring(ctx, dir)
-	if err != nil {
-		return keyring.DeclaredCopy{}, err
-	}
-	h.first(db.Close)
-	return keyring.DeclaredCopy{Name: dir, Copy: store.Keyring{DB: db}}, nil
-}
-
-// claim makes sure of the data folder, and that no other process has it.
-func (h *house) claim(o houseOptions) error {
-	if o.Create {
-		for _, dir := range []string{o.Data, filepath.Join(o.Data, keyringDir)} {
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				return steward.Errorf(steward.Unavailable, "the data folder %s can't be made; choose another with --data", o.Data).Because(err)
-			}
-		}
-	} else if !dataExists(o.Data) {
-		return steward.Errorf(steward.NotFound, "there is no Steward data in %s; make it with `steward init`", o.Data)
-	}
-	if _, err := os.Stat(filepath.Join(o.Data, keyringDir, store.KeyringFile)); err != nil && dataExists(o.Data) {
-		// An empty keyring in its place would open nothing, and seal what comes under keys of its own.
-		return steward.Errorf(steward.NotFound, "the keyring of %s is gone; put a copy of %s back into its folder %s", o.Data, store.KeyringFile, keyringDir).Because(err)
-	}
-	lock, err := os.OpenFile(filepath.Join(o.Data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return steward.Errorf(steward.Unavailable, "the data folder %s can't be written; check its owner and the disk", o.Data).Because(err)
-	}
-	h.first(lock.Close) // which lets go of the lock
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return steward.Errorf(steward.Conflict, "another Steward uses the data folder %s; stop it first, or choose another folder with --data", o.Data).Because(err)
-	}
-	if !o.Create {
-		return nil
-	}
-	if err := keeper(o.Data).Create(o.Rand); err != nil && steward.KindOf(err) != steward.Conflict {
-		return err
-	}
-	return nil
-}
-
-func dataExists(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, store.DataFile))
-	return err == nil
 }
 
 // Init makes a workspace with its first administrator, and their token.
@@ -265,20 +249,8 @@ func (h *house) Resume(ctx context.Context) error {
 	return failed
 }
 
-// Close ends everything in the reverse order of its making.
-func (h *house) Close(context.Context) error {
-	var failed error
-	for _, f := range h.closes {
-		failed = errors.Join(failed, f())
-	}
-	h.closes = nil
-	return failed
-}
-
-func (h *house) first(f func() error) { h.closes = append([]func() error{f}, h.closes...) }
-
-// client makes the HTTP client of one workspace's connection: it reaches that address and no other.
-func (h *house) client(ws steward.WorkspaceID, instanceURL string) (*http.Client, error) {
+// connect makes the HTTP client of one workspace's connection: it reaches that address and no other.
+func (h *house) connect(ws steward.WorkspaceID, instanceURL string) (*http.Client, error) {
 	destination, err := egress.ParseDestination(instanceURL)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward/internal/api/wire"
+	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/sandbox"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 )
@@ -49,14 +50,14 @@ func newWorld(t *testing.T, change func(*house)) *world {
 	w.boxURL = boxServer.URL
 
 	var log bytes.Buffer
-	h, err := openHouse(context.Background(), houseOptions{
-		Data: w.data, Create: true, Now: func() time.Time { return today.Add(10 * time.Hour) }, Rand: rand.Reader, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	h, err := openHouse(context.Background(), storeOptions{
+		Server: config.Server{Data: w.data}, Create: true, Now: func() time.Time { return today.Add(10 * time.Hour) }, Rand: rand.Reader, Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := h.Close(context.Background()); err != nil {
+		if err := h.Close(); err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {

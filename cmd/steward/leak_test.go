@@ -26,13 +26,13 @@ import (
 	"github.com/stewardhq/steward/internal/store"
 )
 
-// witness keeps everything that was handed to somebody, to be searched afterwards.
-type witness struct {
+// onlooker keeps everything that was handed to somebody, to be searched afterwards.
+type onlooker struct {
 	mu   sync.Mutex
 	seen map[string][]byte
 }
 
-func (w *witness) saw(who string, what any) {
+func (w *onlooker) saw(who string, what any) {
 	raw, err := json.Marshal(what)
 	if err != nil {
 		panic(err)
@@ -48,7 +48,7 @@ func (w *witness) saw(who string, what any) {
 // watchedModel sees what a model is sent.
 type watchedModel struct {
 	llm.Model
-	*witness
+	*onlooker
 }
 
 func (m watchedModel) Generate(ctx context.Context, r llm.Request) (llm.Response, error) {
@@ -61,7 +61,7 @@ func (m watchedModel) Generate(ctx context.Context, r llm.Request) (llm.Response
 // watchedDoor sees what the agent is handed, and what it hands on.
 type watchedDoor struct {
 	agent.Door
-	*witness
+	*onlooker
 }
 
 func (d watchedDoor) Do(ctx context.Context, caller identity.Caller, call gateway.Call) (gateway.Result, error) {
@@ -172,7 +172,7 @@ func (w *world) dealWithContact() (deal, contact org.Row) {
 }
 
 func TestInsideOnlyTokens(t *testing.T) {
-	var seen witness
+	var seen onlooker
 	w := newWorld(t, func(h *house) {
 		h.agent.Door = watchedDoor{h.agent.Door, &seen}
 		for name, m := range h.server.Gateway.Models {
@@ -279,7 +279,7 @@ func (w *world) openAll() []byte {
 		w.t.Fatal(err)
 	}
 	defer keys.Close()
-	ring, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: keys}, Keeper: keeper(w.data)})
+	ring, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: keys}, Keeper: keyring.FileKeeper{Dir: filepath.Join(w.data, keeperDir)}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

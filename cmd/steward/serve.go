@@ -31,7 +31,7 @@ const (
 
 func runInit(ctx context.Context, in *command.Invocation) error {
 	server := config.ForServer(in.Env)
-	f := in.Flags(in.JSONFlag, server.DataFlag, server.TodayFlag)
+	f := in.Flags(in.JSONFlag, server.StoreFlags, server.TodayFlag)
 	workspace := f.String("workspace", "", "the workspace's `name`: lower-case letters, digits and dashes")
 	admin := f.String("admin", "", "the e-mail `address` of its first administrator")
 	if err := in.ParseNone(f); err != nil {
@@ -48,7 +48,7 @@ func runInit(ctx context.Context, in *command.Invocation) error {
 		return err
 	}
 	ws, token, err := h.Init(ctx, *workspace, *admin)
-	if err = errors.Join(err, h.Close(ctx)); err != nil {
+	if err = errors.Join(err, h.Close()); err != nil {
 		return err
 	}
 	if in.AsJSON {
@@ -62,15 +62,13 @@ func runInit(ctx context.Context, in *command.Invocation) error {
 }
 
 // optionsOf is what a house is opened with as the settings say.
-func optionsOf(c config.Server, create bool, log *slog.Logger) houseOptions {
-	return houseOptions{
-		Data: c.Data, Create: create, Checkpoints: c.Checkpoints, KeyringCopies: c.KeyringCopies, Now: c.Today.Clock(time.Now), Rand: rand.Reader, Log: log,
-	}
+func optionsOf(c config.Server, create bool, log *slog.Logger) storeOptions {
+	return storeOptions{Server: c, Create: create, Now: c.Today.Clock(time.Now), Rand: rand.Reader, Log: log}
 }
 
 func runServe(ctx context.Context, in *command.Invocation) error {
 	server := config.ForServer(in.Env)
-	if err := in.ParseNone(in.Flags(in.JSONFlag, server.DataFlag, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.KeyringCopiesFlag)); err != nil {
+	if err := in.ParseNone(in.Flags(in.JSONFlag, server.StoreFlags, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.KeyringCopiesFlag, server.WitnessFlags, server.WebhookFlag)); err != nil {
 		return err
 	}
 	if err := config.CheckListen(server.Listen); err != nil {
@@ -83,7 +81,7 @@ func runServe(ctx context.Context, in *command.Invocation) error {
 	}
 	running, err := listen(server.Listen, h.Handler(), log)
 	if err != nil {
-		return errors.Join(err, h.Close(ctx))
+		return errors.Join(err, h.Close())
 	}
 	resumed := make(chan struct{})
 	go func() {
@@ -102,7 +100,7 @@ func runServe(ctx context.Context, in *command.Invocation) error {
 	}
 	<-resumed // which ends with ctx, and uses the house
 	log.Info("stopping")
-	return errors.Join(err, h.Close(context.WithoutCancel(ctx)))
+	return errors.Join(err, h.Close())
 }
 
 // serving is an HTTP server on an address of its own.

@@ -6,7 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"log/slog"
+	"time"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/command"
@@ -42,23 +43,31 @@ type verifiedWorkspace struct {
 	Checkpoint *ledger.Checkpoint  `json:"checkpoint"` // the last one with a valid signature
 }
 
+// verifyOptions is what is verified, and held against what.
+type verifyOptions struct {
+	config.Server
+	only  string // this workspace, by name or id; "" for all
+	known string // a file of checkpoints
+}
+
 func runVerify(ctx context.Context, in *command.Invocation) error {
-	server := config.ForServer(in.Env)
-	f := in.Flags(in.JSONFlag, server.DataFlag)
-	only := f.String("workspace", "", "verify this workspace only, by `name` or id")
-	file := f.String("known", "", "a `file` of checkpoints that `steward serve --checkpoints` wrote, to hold the ledgers against")
+	o := verifyOptions{Server: config.ForServer(in.Env)}
+	f := in.Flags(in.JSONFlag, o.StoreFlags, o.WitnessFlags)
+	f.StringVar(&o.only, "workspace", "", "verify this workspace only, by `name` or id")
+	f.StringVar(&o.known, "known", "", "a `file` of checkpoints that `steward serve --checkpoints` wrote, to hold the ledgers against")
+	export := f.String("tlog", "", "verify this `folder` that `steward export --tlog` wrote, and nothing else")
+	vkey := f.String("vkey", "", "the verifier `key` of the log in the folder, as you were given it; by default the one in the folder")
 	if err := in.ParseNone(f); err != nil {
 		return err
 	}
-	var known []string
-	if *file != "" {
-		var err error
-		if known, err = tlog.Kept(*file); err != nil {
-			return err
-		}
-	}
 	p := in.Begin("verifying")
-	report, err := verifyData(ctx, server.Data, *only, known, p)
+	var report verified
+	var err error
+	if *export != "" {
+		report, err = verifyExport(ctx, *export, *vkey, o.known, p)
+	} else {
+		report, err = verifyData(ctx, o, p)
+	}
 	p.Stop()
 	if steward.KindOf(err) == steward.Internal && err != nil {
 		// A database too damaged to find the ledgers in is what verify is for: a finding, not a failure.
@@ -77,61 +86,49 @@ func runVerify(ctx context.Context, in *command.Invocation) error {
 	return err
 }
 
-// ledgers are the ledgers of a data folder, open for reading. A server may be running on the folder.
+// ledgers are the ledgers that are kept, open for reading. A server may be running on them.
 type ledgers struct {
-	data, keys *store.DB
-	sealer     *keyring.Keyring
+	*stores
 	workspaces []identity.Workspace
 }
 
 // openLedgers opens those of all workspaces, or of the one named.
-func openLedgers(ctx context.Context, dir, only string) (_ *ledgers, err error) {
-	l := &ledgers{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, l.Close())
-		}
-	}()
-	if l.data, err = store.OpenReadOnly(ctx, dir, store.DataFile); err != nil {
+func openLedgers(ctx context.Context, c config.Server, only string) (*ledgers, error) {
+	s, err := openStores(ctx, storeOptions{Server: c, Now: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
 		return nil, err
 	}
-	if l.keys, err = store.OpenReadOnly(ctx, filepath.Join(dir, keyringDir), store.KeyringFile); err != nil {
-		return nil, err
-	}
-	if l.sealer, err = keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: l.keys}, Keeper: keeper(dir), Rand: rand.Reader}); err != nil {
-		return nil, err
-	}
+	l := &ledgers{stores: s}
 	directory := identity.Directory{Workspaces: store.Identity{DB: l.data}}
 	if only == "" {
 		l.workspaces, err = directory.Workspaces.AllWorkspaces(ctx)
-		return l, err
+	} else {
+		l.workspaces = make([]identity.Workspace, 1)
+		l.workspaces[0], err = directory.FindWorkspace(ctx, only)
 	}
-	one, err := directory.FindWorkspace(ctx, only)
-	l.workspaces = []identity.Workspace{one}
-	return l, err
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
 }
 
-// Close closes what was opened.
-func (l *ledgers) Close() (err error) {
-	for _, db := range []*store.DB{l.data, l.keys} {
-		if db != nil {
-			err = errors.Join(err, db.Close())
+// verifyData reads the ledgers that are kept and holds them against themselves, against the checkpoints
+// known, and against what witnesses remember. It writes nothing.
+func verifyData(ctx context.Context, o verifyOptions, p *terminal.Progress) (_ verified, err error) {
+	report := verified{Findings: []finding{}, Workspaces: []verifiedWorkspace{}}
+	var known []string
+	if o.known != "" {
+		if known, err = tlog.Kept(o.known); err != nil {
+			return report, err
 		}
 	}
-	return err
-}
-
-// verifyData reads the ledgers of a data folder and holds them against themselves, and against the
-// checkpoints known. It writes nothing.
-func verifyData(ctx context.Context, dir, only string, known []string, p *terminal.Progress) (_ verified, err error) {
-	report := verified{Findings: []finding{}, Workspaces: []verifiedWorkspace{}}
-	all, err := openLedgers(ctx, dir, only)
+	all, err := openLedgers(ctx, o.Server, o.only)
 	if err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, all.Close()) }()
 	for i, ws := range all.workspaces {
-		source := verify.Source{Store: store.Ledger{DB: all.data}, Sealer: all.sealer, Known: known, Checked: i > 0}
+		source := verify.Source{Store: all.record, Sealer: all.sealer, Known: known, Checked: i > 0}
 		found, err := verify.Ledger(ctx, source, ws.ID, func(done, total uint64) {
 			p.Count("verifying the entries of "+ws.Name, done, total)
 		})
@@ -142,16 +139,79 @@ func verifyData(ctx context.Context, dir, only string, known []string, p *termin
 		if err != nil {
 			return report, err
 		}
-		found.Findings = append(found.Findings, broken...)
-		report.Entries += found.Entries
-		for _, f := range found.Findings {
-			report.Findings = append(report.Findings, finding{Workspace: ws.Name, Seq: f.Seq, What: f.What})
+		seen, err := all.witnessed(ctx, o, ws.ID)
+		if err != nil {
+			return report, err
 		}
-		report.Workspaces = append(report.Workspaces, verifiedWorkspace{
-			Workspace: ws.ID, Name: ws.Name, Entries: found.Entries, Findings: len(found.Findings), Unsigned: found.Unsigned, Checkpoint: found.Checkpoint,
-		})
+		found.Findings = append(append(found.Findings, broken...), seen...)
+		report.add(ws, found)
 	}
 	return report, nil
+}
+
+// verifyExport verifies a log that was exported. It needs nothing else: no data, no key that signs.
+func verifyExport(ctx context.Context, dir, vkey, knownFile string, p *terminal.Progress) (verified, error) {
+	report := verified{Findings: []finding{}, Workspaces: []verifiedWorkspace{}}
+	var known []string
+	var err error
+	if knownFile != "" {
+		if known, err = tlog.Kept(knownFile); err != nil {
+			return report, err
+		}
+	}
+	folder, err := tlog.OpenFolder(dir)
+	if err != nil {
+		return report, err
+	}
+	defer func() { _ = folder.Close() }()
+	if vkey == "" {
+		vkey = folder.Key
+	}
+	ws := folder.Workspace()
+	found, err := verify.Ledger(ctx, verify.Source{Store: folder, Key: vkey, HeadersOnly: true, Known: known, Checked: true}, ws, func(done, total uint64) {
+		p.Count("verifying the entries of "+string(ws), done, total)
+	})
+	if err != nil {
+		return report, err
+	}
+	report.add(identity.Workspace{ID: ws, Name: string(ws)}, found)
+	return report, nil
+}
+
+func (v *verified) add(ws identity.Workspace, found verify.Report) {
+	v.Entries += found.Entries
+	for _, f := range found.Findings {
+		v.Findings = append(v.Findings, finding{Workspace: ws.Name, Seq: f.Seq, What: f.What})
+	}
+	v.Workspaces = append(v.Workspaces, verifiedWorkspace{
+		Workspace: ws.ID, Name: ws.Name, Entries: found.Entries, Findings: len(found.Findings), Unsigned: found.Unsigned, Checkpoint: found.Checkpoint,
+	})
+}
+
+// witnessed asks the witnesses whether the ledger goes on from what they remember of it.
+func (l *ledgers) witnessed(ctx context.Context, o verifyOptions, ws steward.WorkspaceID) ([]verify.Finding, error) {
+	if len(o.Witnesses) == 0 {
+		return nil, nil
+	}
+	policy, err := l.witnesses(o.Witnesses, o.Quorum)
+	if err != nil {
+		return nil, err
+	}
+	_, answers, err := policy.Ask(ctx, tlog.Log{Store: l.record, Sealer: l.sealer}, ws)
+	if err != nil {
+		return nil, err
+	}
+	var findings []verify.Finding
+	for _, a := range answers {
+		switch {
+		case a.Err == nil:
+		case steward.KindOf(a.Err) == steward.Conflict:
+			findings = append(findings, verify.Finding{What: steward.Message(a.Err)})
+		default:
+			return nil, a.Err // it says nothing, and was to be asked
+		}
+	}
+	return findings, nil
 }
 
 // brokenSeals looks at what is kept besides the ledger: whatever was sealed must open at its place, or its

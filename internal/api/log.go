@@ -146,9 +146,8 @@ func (s *Server) named(r *http.Request, caller identity.Caller, q *ledger.Query)
 		if asked.spec == "" {
 			continue
 		}
-		if *asked.to, err = s.Gateway.Recorded(r.Context(), caller.Workspace(), asked.spec); steward.KindOf(err) == steward.NotFound && err != nil {
-			return false, nil
-		} else if err != nil {
+		var known bool
+		if *asked.to, known, err = s.Gateway.Recorded(r.Context(), caller.Workspace(), asked.spec); err != nil || !known {
 			return false, err
 		}
 	}

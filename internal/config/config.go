@@ -32,7 +32,39 @@ type Server struct {
 	// runs the server can't write otherwise: `steward verify --known` holds the ledgers against it. Flag
 	// --checkpoints; by default none.
 	Checkpoints string
+	// Store is the Postgres database to keep the data in, postgres://…; by default a SQLite file in the data
+	// folder. Flag --store or STEWARD_STORE; the variable is better where it holds a password.
+	Store string
+	// KeyringStore is the Postgres database to keep the keyring in, another one than the data's. Flag
+	// --keyring-store or STEWARD_KEYRING_STORE; by default a SQLite file in the data folder.
+	KeyringStore string
+	// Objects is where the sealed segments of the ledgers go: a folder, or a bucket with Object Lock as
+	// s3://bucket/prefix?region=eu-central-1, with &endpoint=https://… for other servers than Amazon's. Flag
+	// --objects; by default the folder objects in the data folder. A bucket's credentials are in
+	// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
+	Objects string
+	AWS     AWS
+	// KeyServer is the address of an OpenBao or HashiCorp Vault server whose transit engine encrypts the file
+	// of the root key. Flag --key-server; by default none.
+	KeyServer string
+	// KeyServerToken is a file with the token for it, readable by its owner only. Flag --key-server-token.
+	KeyServerToken string
+	// KeyServerBackups is how long backups of the key server are kept, within which what was forgotten might be
+	// brought back from them. Flag --key-server-backups, such as 168h; by default 7 days.
+	KeyServerBackups time.Duration
+	// Witnesses cosign checkpoints: each a verifier key, a space and a URL (C2SP tlog-witness). Flag --witness,
+	// as often as needed; by default none.
+	Witnesses []string
+	// Quorum is how many of them it takes. Flag --quorum; by default all.
+	Quorum int
+	// Webhook is a URL that the newest checkpoint of each ledger is sent to (Standard Webhooks). Flag --webhook;
+	// by default none. It is signed with STEWARD_WEBHOOK_SECRET, whsec_….
+	Webhook       string
+	WebhookSecret string
 }
+
+// AWS is what requests to a bucket are signed with.
+type AWS struct{ AccessKey, SecretKey, Session string }
 
 // Client is what every command that talks to a server can be told.
 type Client struct {
@@ -52,7 +84,11 @@ func ForServer(env func(string) string) Server {
 	if !filepath.IsAbs(data) { // the XDG specification says to ignore others
 		data = filepath.Join(env("HOME"), ".local", "share")
 	}
-	return Server{Data: filepath.Join(data, "steward"), Listen: DefaultListen}
+	return Server{
+		Data: filepath.Join(data, "steward"), Listen: DefaultListen, Store: env("STEWARD_STORE"), KeyringStore: env("STEWARD_KEYRING_STORE"),
+		AWS:              AWS{env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY"), env("AWS_SESSION_TOKEN")},
+		KeyServerBackups: 7 * 24 * time.Hour, WebhookSecret: env("STEWARD_WEBHOOK_SECRET"),
+	}
 }
 
 // ForClient gives what the environment says to a client.
@@ -67,6 +103,31 @@ func ForClient(env func(string) string) Client {
 // DataFlag lets a flag set the data folder.
 func (s *Server) DataFlag(f *flag.FlagSet) {
 	f.StringVar(&s.Data, "data", s.Data, "the `folder` that holds everything Steward keeps")
+}
+
+// StoreFlags lets flags say where everything is kept.
+func (s *Server) StoreFlags(f *flag.FlagSet) {
+	s.DataFlag(f)
+	f.Func("store", "the Postgres database to keep the data in, as a `URL` (or set STEWARD_STORE)", func(url string) error { s.Store = url; return nil })
+	f.Func("keyring-store", "the Postgres database to keep the keyring in, as a `URL` (or set STEWARD_KEYRING_STORE)", func(url string) error { s.KeyringStore = url; return nil })
+	f.StringVar(&s.Objects, "objects", s.Objects, "the `place` for sealed segments of the ledgers: a folder, or s3://bucket/prefix?region=…")
+	f.StringVar(&s.KeyServer, "key-server", s.KeyServer, "the `address` of an OpenBao or Vault server that encrypts the root key's file")
+	f.StringVar(&s.KeyServerToken, "key-server-token", s.KeyServerToken, "a `file` with the token for the key server")
+	f.DurationVar(&s.KeyServerBackups, "key-server-backups", s.KeyServerBackups, "how `long` backups of the key server are kept")
+}
+
+// WitnessFlags lets flags name witnesses.
+func (s *Server) WitnessFlags(f *flag.FlagSet) {
+	f.Func("witness", "a `witness` that cosigns checkpoints, as \"KEY URL\" (may be given several times)", func(w string) error {
+		s.Witnesses = append(s.Witnesses, w)
+		return nil
+	})
+	f.IntVar(&s.Quorum, "quorum", s.Quorum, "how `many` witnesses it takes; all by default")
+}
+
+// WebhookFlag lets a flag name the webhook.
+func (s *Server) WebhookFlag(f *flag.FlagSet) {
+	f.StringVar(&s.Webhook, "webhook", s.Webhook, "the `URL` to send each ledger's newest checkpoint to, signed with STEWARD_WEBHOOK_SECRET")
 }
 
 // ListenFlag lets a flag set the address.

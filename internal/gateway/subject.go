@@ -67,17 +67,16 @@ func (g *Gateway) Subject(ctx context.Context, caller identity.Caller, spec stri
 }
 
 // Recorded gives the name under which the ledger speaks of a record, such as salesforce:Opportunity:006…: its
-// own, or where it is a person their blinded one. Of a person who isn't known, or not any more, the error is of
-// kind NotFound.
-func (g *Gateway) Recorded(ctx context.Context, ws steward.WorkspaceID, spec string) (string, error) {
+// own, or where it is a person their blinded one. Of a person who isn't known, or not any more, it can't speak.
+func (g *Gateway) Recorded(ctx context.Context, ws steward.WorkspaceID, spec string) (name string, known bool, err error) {
 	ref, ok := steward.ParseRef(spec)
 	switch {
 	case !ok:
-		return "", steward.Errorf(steward.Invalid, "name the record as the system, the object and the id, such as salesforce:Opportunity:006…")
+		return "", false, steward.Errorf(steward.Invalid, "name the record as the system, the object and the id, such as salesforce:Opportunity:006…")
 	case g.isPerson(ref):
 		return g.Privacy.Blinded(ctx, ws, ref)
 	}
-	return ref.Record().String(), nil
+	return ref.Record().String(), true, nil
 }
 
 func (s *Subject) add(ref steward.Ref, record steward.Record) {

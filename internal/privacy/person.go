@@ -98,21 +98,17 @@ func (v *Vault) Blind(ctx context.Context, ws steward.WorkspaceID, record stewar
 	return v.blind(ctx, ws, people[record.Record()], record)
 }
 
-// Blinded is Blind for whoever only asks: of somebody who isn't known, or not any more, the error is of kind
-// NotFound.
-func (v *Vault) Blinded(ctx context.Context, ws steward.WorkspaceID, record steward.Ref) (string, error) {
+// Blinded is Blind for whoever only asks: somebody who isn't known, or not any more, stays so.
+func (v *Vault) Blinded(ctx context.Context, ws steward.WorkspaceID, record steward.Ref) (name string, known bool, err error) {
 	person, known, err := v.Person(ctx, ws, record)
-	if err != nil {
-		return "", err
+	if err != nil || !known {
+		return "", false, err
 	}
-	name := ""
-	if known {
-		name, err = v.blind(ctx, ws, person, record)
+	name, err = v.blind(ctx, ws, person, record)
+	if err != nil && steward.KindOf(err) == steward.Gone {
+		return "", false, nil
 	}
-	if !known || steward.KindOf(err) == steward.Gone {
-		return "", steward.Errorf(steward.NotFound, "nothing is kept of this person")
-	}
-	return name, err
+	return name, err == nil, err
 }
 
 func (v *Vault) blind(ctx context.Context, ws steward.WorkspaceID, person steward.PersonID, record steward.Ref) (string, error) {

@@ -241,7 +241,7 @@ func rest(taken time.Duration, done, left uint64) string {
 	if taken < time.Second || done == 0 || left == 0 {
 		return ""
 	}
-	return ", about " + (time.Duration(float64(taken) * float64(left) / float64(done)).Round(time.Second) + time.Second).String() + " left"
+	return ", about " + (time.Duration(float64(taken)*float64(left)/float64(done)).Round(time.Second) + time.Second).String() + " left"
 }
 
 // Stop ends it.

@@ -37,8 +37,13 @@ type Key struct {
 // SeedKey makes a key that signs.
 func SeedKey(seed [32]byte) Key { return Key{seed: seed} }
 
-// VerifierKey makes a key that only verifies, of a note verifier key. That it is one shows when it is used.
-func VerifierKey(vkey string) Key { return Key{vkey: vkey} }
+// VerifierKey makes a key that only verifies, of a note verifier key.
+func VerifierKey(vkey string) (Key, error) {
+	if _, err := note.NewVerifier(vkey); err != nil {
+		return Key{}, fmt.Errorf("tree: verifier key: %w", err)
+	}
+	return Key{vkey: vkey}, nil
+}
 
 // Verifier is the key as a note verifier key: a line of text that holds the log's name too.
 func (k Key) Verifier(origin string) (string, error) {

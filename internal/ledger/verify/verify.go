@@ -60,7 +60,11 @@ func Ledger(ctx context.Context, src Source, ws steward.WorkspaceID, progress fu
 		v.kinds = append(v.kinds, string(kind))
 	}
 	if v.ring = ledger.Ring(ctx, src.Sealer, ws); src.Sealer == nil {
-		v.ring = func(int) (tree.Key, error) { return tree.VerifierKey(src.Key), nil }
+		key, err := tree.VerifierKey(src.Key)
+		if err != nil {
+			return v.report, steward.Errorf(steward.Invalid, "this is no verifier key; it is the line in the log's file vkey").Because(err)
+		}
+		v.ring = func(int) (tree.Key, error) { return key, nil }
 	}
 	if progress == nil {
 		progress = func(uint64, uint64) {}
@@ -108,7 +112,7 @@ func (v *verification) damage(ctx context.Context, err error, what string) error
 	if ctx.Err() != nil || steward.KindOf(err) != steward.Internal {
 		return err
 	}
-	v.find("%s can't be read: the database is damaged", what)
+	v.find("%s can't be read: it is damaged", what)
 	return nil
 }
 
