@@ -46,7 +46,7 @@ func (s *S3) explain(err error, name string) error {
 		return taken(name).Because(err)
 	case "AccessDenied", "Forbidden", "AllAccessDisabled", "AccountProblem":
 		return steward.Errorf(steward.Denied,
-			"the object store lets these credentials not do this in the bucket %s; give them the rights of docs/decisions/0014", s.Bucket).Because(err)
+			"the object store doesn't let these credentials do this in the bucket %s; give them the rights listed in docs/decisions/0014", s.Bucket).Because(err)
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired":
 		return steward.Errorf(steward.Denied, "the object store at %s doesn't know these credentials; check both keys, and the region", s.Endpoint).Because(err)
 	case "RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture":

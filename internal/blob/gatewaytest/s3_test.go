@@ -200,6 +200,26 @@ func TestDeleteLeavesNoVersion(t *testing.T) {
 	}
 }
 
+// TestDeletedMeanwhile: for whoever deletes second it is gone, and that is what they wanted.
+func TestDeletedMeanwhile(t *testing.T) {
+	behind := bucket(t, true)
+	put(t, behind, "a", "text", time.Time{})
+	var seconds atomic.Int64
+	s := through(t, behind, func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if r.Method == http.MethodDelete {
+			seconds.Add(1)
+			if err := behind.Delete(r.Context(), "a"); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	})
+	must(t, s.Delete(t.Context(), "a"))
+	if seconds.Load() != 1 {
+		t.Errorf("it was deleted %d times", seconds.Load())
+	}
+}
+
 // TestReplacedWhileOpen: another version is never taken for the one that was opened.
 func TestReplacedWhileOpen(t *testing.T) {
 	s := bucket(t, true)
