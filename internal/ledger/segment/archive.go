@@ -11,6 +11,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/segment/columns"
 	"github.com/stewardhq/steward/internal/ledger/tree"
 )
 
@@ -88,8 +89,11 @@ func or[T comparable](set, otherwise T) T {
 }
 
 // Run looks for what is to be done until ctx ends, whose error it returns. What fails is logged and tried
-// again.
+// again. It begins by clearing the folder where objects are prepared.
 func (a *Archivist) Run(ctx context.Context) error {
+	if err := columns.ClearSpools(a.Spool); err != nil {
+		return err
+	}
 	var swept time.Time
 	for {
 		err := a.Pass(ctx)

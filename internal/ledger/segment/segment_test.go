@@ -76,6 +76,13 @@ func open(t testing.TB, dir string, change func(*house)) *house {
 	return h
 }
 
+// useMemory keeps the objects in memory.
+func (h *house) useMemory() *memory {
+	m := newMemory()
+	h.blobs, h.store.Blobs = m, m
+	return m
+}
+
 // event makes entries of many sorts: every third has parts, in two classes and of a person.
 func event(i int, now time.Time) ledger.Event {
 	e := ledger.Event{Entry: ledger.Entry{
@@ -112,7 +119,7 @@ func (h *house) fill(t testing.TB, w steward.WorkspaceID, entries int, every tim
 	from := int(head.Next)
 	for i := from; i < from+entries; {
 		var events []ledger.Event
-		for ; i < from+entries && len(events) < 100; i++ {
+		for ; i < from+entries && len(events) < 200; i++ {
 			events = append(events, event(i, h.now))
 		}
 		_, err := h.AppendAll(ctx, w, events...)
@@ -160,6 +167,11 @@ func (h *house) verify(t testing.TB, w steward.WorkspaceID) verify.Report {
 	r, err := verify.Ledger(context.Background(), verify.Source{Store: h.store, Sealer: h.keys}, w, nil)
 	must(t, err)
 	return r
+}
+
+// verifyChecked verifies one ledger only.
+func verifyChecked(h *house, w steward.WorkspaceID) (verify.Report, error) {
+	return verify.Ledger(context.Background(), verify.Source{Store: h.store, Sealer: h.keys, Checked: true}, w, nil)
 }
 
 func (h *house) sound(t testing.TB, w steward.WorkspaceID, entries int) {

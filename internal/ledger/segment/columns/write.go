@@ -10,10 +10,10 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"github.com/stewardhq/steward"
 )
@@ -123,6 +123,18 @@ func (s *Spool) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// ClearSpools removes what processes that are gone have left in a folder.
+func ClearSpools(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, spoolPattern))
+	for _, name := range left {
+		err = errors.Join(err, os.Remove(name))
+	}
+	if err != nil {
+		return unwritable(err)
+	}
+	return nil
+}
+
 // Content ends the writing, and gives all that was written, its size and its SHA-256.
 func (s *Spool) Content() (content io.ReadSeeker, size int64, sum []byte, err error) {
 	if err := s.out.Flush(); err != nil {
@@ -156,7 +168,7 @@ func newWriter[T any](dir string, atOnce, maxRows, maxBytes int, options ...parq
 		return nil, err
 	}
 	options = append(options,
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault, Concurrency: 1}), parquet.PageBufferSize(pageBytes),
+		parquet.Compression(&parquet.Zstd), parquet.PageBufferSize(pageBytes),
 		parquet.CreatedBy("steward", "1", ""))
 	w := &Writer[T]{Spool: s, file: parquet.NewGenericWriter[T](s, options...), atOnce: atOnce}
 	w.group.maxRows, w.group.maxBytes = maxRows, maxBytes
