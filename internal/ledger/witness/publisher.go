@@ -83,6 +83,11 @@ type pause struct {
 
 const longestPause = time.Hour
 
+// over tells whether it is time again; also where the clock was put back since.
+func (s *pause) over(now time.Time) bool {
+	return s == nil || !now.Before(s.until) || s.until.Sub(now) > longestPause
+}
+
 // NewPublisher makes one that does nothing until Run.
 func NewPublisher(c Config) *Publisher {
 	if c.Interval == 0 {
@@ -206,7 +211,7 @@ func (p *Publisher) take(now time.Time) (jobs []*job) {
 	maps.DeleteFunc(p.due, func(ws steward.WorkspaceID, w *waiting) bool {
 		j := &job{ws: ws, text: w.text, lines: w.lines, saved: true}
 		for _, r := range p.receivers {
-			if refused := r.refused[ws]; w.wants&r.bit != 0 && !now.Before(r.pause.until) && (refused == nil || !now.Before(refused.until)) {
+			if w.wants&r.bit != 0 && r.pause.over(now) && r.refused[ws].over(now) {
 				j.wants |= r.bit
 			}
 		}
@@ -289,7 +294,7 @@ func (p *Publisher) deliver(ctx context.Context, jobs []*job) {
 	for _, r := range p.receivers {
 		var mine []*job
 		for _, j := range jobs {
-			if j.wants&r.bit != 0 && !p.c.Now().Before(r.pause.until) { // it may have failed at those before
+			if j.wants&r.bit != 0 && r.pause.over(p.c.Now()) { // it may have failed at those before
 				mine = append(mine, j)
 			}
 		}
@@ -328,7 +333,7 @@ func (p *Publisher) settle(ctx context.Context, r result) {
 	about := []any{slog.String("receiver", r.to.name), slog.String("workspace", string(r.job.ws)), slog.Uint64("size", r.job.cp.Size)}
 	if steward.KindOf(r.err) == steward.Unavailable && r.err != nil {
 		// Requests that were on their way together are one failure.
-		if now := p.c.Now(); !now.Before(r.to.pause.until) {
+		if r.to.pause.over(p.c.Now()) {
 			p.postpone(&r.to.pause)
 			p.c.Report.Warn("a receiver of checkpoints can't be reached", append(about, slog.Any("error", r.err))...)
 		}

@@ -43,7 +43,10 @@ func start(t *testing.T, b *book, c witness.Config) *bubble {
 	if c.Log == nil {
 		c.Log = b
 	}
-	c.Now, c.Jitter = time.Now, func() float64 { return 1 }
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.Jitter = func() float64 { return 1 }
 	c.Report = slog.New(slog.NewTextHandler(u.report, nil))
 	if c.Workspaces == nil {
 		c.Workspaces = func(context.Context) (list []steward.WorkspaceID, err error) {
@@ -338,6 +341,27 @@ func TestAnotherProcessMayBeAhead(t *testing.T) {
 		if u.report.Len() > 0 {
 			t.Error(u.report)
 		}
+		u.end()
+	})
+}
+
+// TestClockThatStepsBack makes no pause longer.
+func TestClockThatStepsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, g, kept := opened(t), newGuard(t, "w1.test"), newShelf()
+		var back atomic.Int64
+		g.down = func(w http.ResponseWriter, _ *http.Request) bool {
+			if back.Load() == 0 {
+				w.WriteHeader(503)
+			}
+			return back.Load() == 0
+		}
+		u := start(t, b, witness.Config{Policy: known(t, b, 1, g), Store: kept, Now: func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }})
+		u.grow(t, ws, 5)
+		time.Sleep(time.Second)
+		back.Store(int64(24 * time.Hour))
+		time.Sleep(time.Hour)
+		holds(t, kept, 5, g)
 		u.end()
 	})
 }
