@@ -31,6 +31,10 @@ type DB struct{ db *database.DB }
 // Close ends all connections. What was committed stays.
 func (db *DB) Close() error { return db.db.Close() }
 
+// Claim has the database for this process alone, among those that claim it; on SQLite the folder's lock says
+// whose it is. Kind Conflict while another has it.
+func (db *DB) Claim(ctx context.Context) (*database.Claim, error) { return db.db.Claim(ctx) }
+
 // dataSchema lets be read in all workspaces at once what is needed to list them, to find whose a token is,
 // and to go on where another process ended.
 func dataSchema() (database.Schema, error) {

@@ -29,6 +29,8 @@ type DB struct {
 
 // dialect is all that differs between SQLite and Postgres. Queries don't: they are one text for both.
 type dialect struct {
+	// shared says that processes of other machines can use the database too.
+	shared bool
 	// columns gives a schema file the database's own types.
 	columns func(text string) string
 	// version tells how many files of a schema were run, and setVersion remembers it.

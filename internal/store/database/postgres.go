@@ -131,6 +131,7 @@ func sound(ctx context.Context, db *sql.DB) error {
 // onPostgres is the dialect of a server, which several processes may use at once.
 func onPostgres() *dialect {
 	return &dialect{
+		shared:     true,
 		columns:    pgColumns,
 		version:    pgVersion,
 		setVersion: pgSetVersion,
