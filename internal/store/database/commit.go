@@ -4,18 +4,27 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// Step is one statement of a commit, and the error where it changes another number of rows than it has to.
+// Step is one statement of a commit, and the error where it changes another number of rows than it has to,
+// if that has a meaning.
 type Step struct {
 	Query     string
 	Args      []any
 	Rows      int64
 	Otherwise error
+}
+
+func (s *Step) wrong(rows int64) error {
+	if s.Otherwise != nil {
+		return s.Otherwise
+	}
+	return fmt.Errorf("store: a statement changed %d rows instead of %d", rows, s.Rows)
 }
 
 // Committer commits steps, again and again. It has one user at a time, who closes it.
@@ -72,7 +81,7 @@ func commitPrepared(ctx context.Context, c *Committer, of Reach, steps []Step) e
 				return err
 			}
 			if n != s.Rows {
-				return s.Otherwise
+				return s.wrong(n)
 			}
 		}
 		return nil
@@ -143,7 +152,7 @@ func send(ctx context.Context, pg *pgx.Conn, batch *pgx.Batch, steps []Step) (er
 			return err
 		}
 		if done.RowsAffected() != s.Rows {
-			return s.Otherwise
+			return s.wrong(done.RowsAffected())
 		}
 	}
 	return nil

@@ -113,7 +113,9 @@ func connect(path, mode string, connections int) (*sql.DB, error) {
 		"busy_timeout(10000)", "foreign_keys(ON)", "secure_delete(ON)", "synchronous(FULL)", "temp_store(MEMORY)",
 	}}
 	if mode != "ro" {
-		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)")
+		// Room for a large commit, so that none of it is written twice, and for several in the log before they
+		// are moved from it into the database: 8 MB and 16 MB.
+		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "cache_size(-8000)", "wal_autocheckpoint(4000)")
 	}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
 	if err != nil {
