@@ -8,7 +8,6 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/internal/config"
-	"github.com/stewardhq/steward/internal/ledger/tlog"
 )
 
 // runExport writes a ledger out for people who don't trust us: a folder that any verifier of transparency
@@ -34,7 +33,7 @@ func runExport(ctx context.Context, in *command.Invocation) (err error) {
 	}
 	ws := all.workspaces[0]
 	p := in.Begin("exporting")
-	checkpoint, err := tlog.Log{Store: all.record, Sealer: all.sealer}.Export(ctx, ws.ID, *dir, func(done, total uint64) {
+	checkpoint, err := all.log().Export(ctx, ws.ID, *dir, func(done, total uint64) {
 		p.Count("exporting the entries of "+ws.Name, done, total)
 	})
 	p.Stop()

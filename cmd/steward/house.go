@@ -57,7 +57,7 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	}()
 	data, sealer := s.data, s.sealer
 	record := ledger.Config{Store: s.record, Sealer: sealer, Now: o.Now, Rand: o.Rand, Origin: logOrigin, Log: o.Log}
-	log := tlog.Log{Store: s.record, Sealer: sealer}
+	log := s.log()
 	publisher, err := s.publisher(o, log)
 	if err != nil {
 		return nil, err
@@ -117,6 +117,11 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 		Tlog: log,
 	}
 	return h, nil
+}
+
+// log is the record as others verify it.
+func (s *stores) log() tlog.Log {
+	return tlog.Log{Store: s.record, Sealer: s.sealer, Cosigned: store.Witness{DB: s.data}.Cosigned}
 }
 
 // publisher has checkpoints cosigned and sent where they are to go; nil where that is nowhere.

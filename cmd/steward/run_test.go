@@ -250,7 +250,7 @@ func TestServingDrains(t *testing.T) {
 	<-arrived
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- s.wait(ctx) }()
+	go func() { ended <- s.wait(ctx, nil) }()
 	cancel()
 	// The listener goes at once; the request under way keeps the server waiting.
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {

@@ -53,7 +53,7 @@ func runSandbox(ctx context.Context, in *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	return box.wait(ctx)
+	return box.wait(ctx, nil)
 }
 
 // sandboxServing is an invented company behind an address.

@@ -96,7 +96,7 @@ func runServe(ctx context.Context, in *command.Invocation) error {
 		fmt.Fprintf(in.Out, "Steward serves %s at %s\n", server.Data, in.Bold(running.url))
 	}
 	if err == nil {
-		err = running.wait(ctx)
+		err = running.wait(ctx, h.lost)
 	}
 	<-resumed // which ends with ctx, and uses the house
 	log.Info("stopping")
@@ -153,14 +153,17 @@ func (t timed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// wait serves until ctx ends, and then lets the requests under way come to their end.
-func (s *serving) wait(ctx context.Context) error {
+// wait serves until ctx ends or the database is lost, and then lets the requests under way come to their end.
+func (s *serving) wait(ctx context.Context, lost <-chan struct{}) error {
+	var gone error
 	select {
 	case err := <-s.failed:
 		return fmt.Errorf("serve: %w", err)
+	case <-lost:
+		gone = steward.Errorf(steward.Unavailable, "the connection to the database broke, so another Steward may have it by now; start this one again")
 	case <-ctx.Done():
 	}
-	return s.stop(ctx)
+	return errors.Join(gone, s.stop(ctx))
 }
 
 // stop takes no more requests and waits for those under way.

@@ -38,7 +38,8 @@ type stores struct {
 	sealer     *keyring.Keyring
 	record     *segment.Store
 	egress     *egress.Egress
-	closes     []func() error // in the order to call them
+	lost       <-chan struct{} // closed once another process may have the database
+	closes     []func() error  // in the order to call them
 }
 
 // storeOptions is how stores are opened.
@@ -81,6 +82,14 @@ func openStores(ctx context.Context, o storeOptions) (_ *stores, err error) {
 	}
 	if s.data, err = s.open(ctx, o, o.Store, o.Data, store.DataFile); err != nil {
 		return nil, err
+	}
+	if o.Write {
+		claim, err := s.data.Claim(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.lost = claim.Lost
+		s.first(claim.Release)
 	}
 	settings := keyring.Config{Store: store.Keyring{DB: s.keys}, Keeper: keeper, Rand: o.Rand, Alone: o.Write && o.KeyringStore == ""} // by the lock
 	if o.Write {

@@ -128,7 +128,11 @@ func verifyData(ctx context.Context, o verifyOptions, p *terminal.Progress) (_ v
 	}
 	defer func() { err = errors.Join(err, all.Close()) }()
 	for i, ws := range all.workspaces {
-		source := verify.Source{Store: all.record, Sealer: all.sealer, Known: known, Checked: i > 0}
+		_, cosigned, err := store.Witness{DB: all.data}.Cosigned(ctx, ws.ID)
+		if err != nil {
+			return report, err
+		}
+		source := verify.Source{Store: all.record, Sealer: all.sealer, Known: append([]string{string(cosigned)}, known...), Checked: i > 0}
 		found, err := verify.Ledger(ctx, source, ws.ID, func(done, total uint64) {
 			p.Count("verifying the entries of "+ws.Name, done, total)
 		})
@@ -197,7 +201,7 @@ func (l *ledgers) witnessed(ctx context.Context, o verifyOptions, ws steward.Wor
 	if err != nil {
 		return nil, err
 	}
-	_, answers, err := policy.Ask(ctx, tlog.Log{Store: l.record, Sealer: l.sealer}, ws)
+	_, answers, err := policy.Ask(ctx, l.log(), ws)
 	if err != nil {
 		return nil, err
 	}

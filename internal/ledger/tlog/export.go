@@ -21,6 +21,9 @@ import (
 // may be nil) is told how many entries are done.
 func (l Log) Export(ctx context.Context, ws steward.WorkspaceID, dir string, progress func(done, total uint64)) (ledger.Checkpoint, error) {
 	cp, err := l.Checkpoint(ctx, ws)
+	if err == nil {
+		cp, err = l.published(ctx, ws, cp.Size)
+	}
 	if err != nil {
 		return cp, err
 	}

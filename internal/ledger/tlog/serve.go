@@ -26,7 +26,7 @@ func (l Log) Handler(fail func(http.ResponseWriter, *http.Request, error)) http.
 func (l Log) serve(w http.ResponseWriter, r *http.Request, ws steward.WorkspaceID, path string) error {
 	var body []byte
 	if path == "checkpoint" || path == "vkey" {
-		cp, err := l.Checkpoint(r.Context(), ws)
+		cp, err := l.published(r.Context(), ws, 0)
 		if err != nil {
 			return err
 		}

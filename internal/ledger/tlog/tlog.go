@@ -23,6 +23,10 @@ import (
 type Log struct {
 	Store  ledger.Reader
 	Sealer steward.Sealer // for the signing key's public half
+
+	// Cosigned gives the newest checkpoint that enough witnesses have cosigned, and its size, 0 where there
+	// is none. It is nil where nobody is asked.
+	Cosigned func(ctx context.Context, ws steward.WorkspaceID) (size uint64, note []byte, err error)
 }
 
 // Checkpoint is a workspace's last one.
@@ -44,6 +48,24 @@ func (l Log) Checkpoint(ctx context.Context, ws steward.WorkspaceID) (ledger.Che
 	cp, _, _, err := tree.Open(stored[0].Note, stored[0].Size, stored[0].Range, string(ws), ledger.Ring(ctx, l.Sealer, ws))
 	if err != nil {
 		return ledger.Checkpoint{}, damaged(err)
+	}
+	return cp, nil
+}
+
+// published is the checkpoint to show: the newest cosigned one if it is over that many entries at least, else
+// the last.
+func (l Log) published(ctx context.Context, ws steward.WorkspaceID, least uint64) (ledger.Checkpoint, error) {
+	last, err := l.Checkpoint(ctx, ws)
+	if err != nil || l.Cosigned == nil {
+		return last, err
+	}
+	size, note, err := l.Cosigned(ctx, ws)
+	if err != nil || size == 0 || size < least || size > last.Size {
+		return last, err
+	}
+	cp, _, err := tree.Parse(note, string(ws), ledger.Ring(ctx, l.Sealer, ws))
+	if err != nil {
+		return cp, damaged(err)
 	}
 	return cp, nil
 }
@@ -177,7 +199,7 @@ func (t tiles) SaveTiles([]sumdb.Tile, [][]byte) {}
 // tlog-proof with the entry's number, its inclusion proof and the last checkpoint. What the file should end
 // with is ".tlog-proof".
 func (l Log) Receipt(ctx context.Context, ws steward.WorkspaceID, seq uint64) ([]byte, error) {
-	cp, err := l.Checkpoint(ctx, ws)
+	cp, err := l.published(ctx, ws, seq+1)
 	if err != nil {
 		return nil, err
 	}
