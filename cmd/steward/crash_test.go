@@ -9,21 +9,19 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stewardhq/steward/internal/api/wire"
-	"github.com/stewardhq/steward/internal/sandbox"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 )
 
-// serveProcess starts `steward serve` as a process of its own over a data folder.
-func (w *world) serveProcess() *exec.Cmd {
+// serveProcess starts `steward serve` as a process of its own over a data folder. The process is changed
+// before it starts.
+func (w *world) serveProcess(changes ...func(*exec.Cmd)) *exec.Cmd {
 	w.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -33,6 +31,9 @@ func (w *world) serveProcess() *exec.Cmd {
 	cmd := exec.Command(self)
 	cmd.Args = []string{"steward", "serve", "--data", w.data, "--listen", "127.0.0.1:0", "--json", "--today", "2026-11-23"}
 	cmd.Env, cmd.Stderr = []string{"HOME=" + w.data, "GORACE=" + os.Getenv("GORACE")}, &log
+	for _, change := range changes {
+		change(cmd)
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		w.t.Fatal(err)
@@ -58,37 +59,30 @@ func (w *world) serveProcess() *exec.Cmd {
 	return cmd
 }
 
-// TestKilledWhileWriting kills the server at random moments between an approval and its end. Whatever the
-// moment: every write that reached the org has its intent on record, none is made twice, the run ends
-// after the restart, and the ledger verifies.
-func TestKilledWhileWriting(t *testing.T) {
+// newServed is newWorld with the server in a process of its own, an administrator and a representative.
+func newServed(t *testing.T) (*world, *exec.Cmd) {
+	t.Helper()
 	w := &world{t: t, data: t.TempDir(), org: org.Acme(1, today)}
-	w.box = sandbox.New(w.org)
-	var writes atomic.Int64
-	box := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost || r.Method == http.MethodPatch {
-			writes.Add(1)
-		}
-		w.box.ServeHTTP(rw, r)
-	}))
-	defer box.Close()
-	w.boxURL = box.URL
-
+	w.serveOrg()
 	status, out, stderr := typed(map[string]string{"HOME": w.data}, "", "init", "--data", w.data, "--workspace", "acme", "--admin", "ops@acme.example", "--json")
 	var made struct{ Token string }
 	if err := json.Unmarshal([]byte(out), &made); status != 0 || err != nil {
 		t.Fatal(status, stderr, err)
 	}
 	server := w.serveProcess()
-	defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
 	users := w.box.Users()
 	w.admin = person{user: users[0], email: "ops@acme.example", token: made.Token}
 	w.rep = w.join(users[len(users)-1], "member")
-	for _, p := range []person{w.admin, w.rep} {
-		w.must(w.admin, "POST", "/api/v1/connections", map[string]any{
-			"system": "salesforce", "instance_url": w.boxURL, "access_token": p.user.AccessToken, "member": p.email,
-		}, nil)
-	}
+	w.connect(w.admin, w.rep)
+	return w, server
+}
+
+// TestKilledWhileWriting kills the server at random moments between an approval and its end. Whatever the
+// moment: every write that reached the org has its intent on record, none is made twice, the run ends
+// after the restart, and the ledger verifies.
+func TestKilledWhileWriting(t *testing.T) {
+	w, server := newServed(t)
+	defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
 	deal, contact := w.dealWithContact()
 
 	done, doubtful := 0, 0
@@ -103,7 +97,7 @@ func TestKilledWhileWriting(t *testing.T) {
 		if a.Approval.Needs == "other" {
 			approver = w.admin
 		}
-		before := writes.Load()
+		before := w.writes.Load()
 		answered := make(chan struct{})
 		go func() {
 			defer close(answered)
@@ -128,7 +122,7 @@ func TestKilledWhileWriting(t *testing.T) {
 		if b.Status == wire.Waiting {
 			w.must(approver, "POST", "/api/v1/approvals/"+string(a.Approval.ID), map[string]string{"decision": "approve"}, &b)
 		}
-		reached := writes.Load() - before
+		reached := w.writes.Load() - before
 		if reached > 2 {
 			t.Errorf("round %d: %d writes reached the org for two approved ones", round, reached)
 		}

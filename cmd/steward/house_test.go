@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,8 @@ type world struct {
 	admin  person
 	boss   person
 	rep    person
+
+	calls, writes atomic.Int64 // that reached the org
 }
 
 type person struct {
@@ -44,11 +47,7 @@ type person struct {
 func newWorld(t *testing.T, change func(*house)) *world {
 	t.Helper()
 	w := &world{t: t, data: t.TempDir(), org: org.Acme(1, today)}
-	w.box = sandbox.New(w.org)
-	boxServer := httptest.NewServer(w.box)
-	t.Cleanup(boxServer.Close)
-	w.boxURL = boxServer.URL
-
+	w.serveOrg()
 	var log bytes.Buffer
 	h, err := openHouse(context.Background(), storeOptions{
 		Server: config.Server{Data: w.data}, Create: true, Now: func() time.Time { return today.Add(10 * time.Hour) }, Rand: rand.Reader, Log: slog.New(slog.NewTextHandler(&log, nil)),
@@ -80,12 +79,32 @@ func newWorld(t *testing.T, change func(*house)) *world {
 	w.admin = person{user: users[0], email: "ops@acme.example", token: token}
 	w.boss = w.join(users[1], "manager")
 	w.rep = w.join(users[len(users)-1], "member")
-	for _, p := range []person{w.admin, w.boss, w.rep} {
+	w.connect(w.admin, w.boss, w.rep)
+	return w
+}
+
+// serveOrg serves the org over HTTP and counts what reaches it.
+func (w *world) serveOrg() {
+	w.box = sandbox.New(w.org)
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.calls.Add(1)
+		if r.Method == http.MethodPost || r.Method == http.MethodPatch {
+			w.writes.Add(1)
+		}
+		w.box.ServeHTTP(rw, r)
+	}))
+	w.t.Cleanup(server.Close)
+	w.boxURL = server.URL
+}
+
+// connect links the accounts of members with the org.
+func (w *world) connect(all ...person) {
+	w.t.Helper()
+	for _, p := range all {
 		w.must(w.admin, "POST", "/api/v1/connections", map[string]any{
 			"system": "salesforce", "instance_url": w.boxURL, "access_token": p.user.AccessToken, "member": p.email,
 		}, nil)
 	}
-	return w
 }
 
 func (w *world) join(u sandbox.User, role string) person {

@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"steward": main})
+	testscript.Main(m, map[string]func(){"steward": main, onSmallDisk: mainOnSmallDisk})
 }
 
 // TestScripts runs the scripts in testdata: what people and other programs type, and what they get.

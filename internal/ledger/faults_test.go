@@ -44,6 +44,9 @@ func TestDiskThatFails(t *testing.T) {
 		{"the keys have no room", "write", keysLog, sqlite3.SQLITE_FULL, forNewKeys},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if busy() && c.act == "write" {
+				t.Skip("its twin that syncs is enough where time is short")
+			}
 			dir := t.TempDir()
 			t.Run("before", func(t *testing.T) { open(t, dir, nil) })
 			var d *disk
@@ -284,7 +287,7 @@ func TestFlippedBytes(t *testing.T) {
 	random := mathrand.New(mathrand.NewPCG(9, 10))
 	count := 300
 	if busy() {
-		count = 50
+		count = 15
 	}
 	var damages []damage
 	for range count {
