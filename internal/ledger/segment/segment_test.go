@@ -6,15 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/parquet-go/parquet-go"
+	"pgregory.net/rapid"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/blob"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/segment"
+	"github.com/stewardhq/steward/internal/ledger/segment/columns"
 	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/store"
 )
@@ -245,5 +250,86 @@ func TestSealedEntriesReadAsBefore(t *testing.T) {
 		if !strings.HasPrefix(name, "ledger/ws_1/") {
 			t.Errorf("an object %q", name)
 		}
+	}
+}
+
+// The columns say what the headers say, however a header is written.
+func TestColumnsSayWhatHeadersSay(t *testing.T) {
+	ctx := context.Background()
+	h := open(t, t.TempDir(), func(h *house) { h.archive.Entries = 256 })
+	word := rapid.StringMatching(`|[a-z]{1,9}|[!#-%'-;=?A-\[\]-~]{1,30}`)
+	number := uint64(0)
+	var intent *ledger.Intent
+	for number < 256 {
+		r := rapid.Custom(func(t *rapid.T) ledger.Event {
+			e := ledger.Event{Entry: ledger.Entry{
+				Kind: rapid.SampledFrom([]ledger.Kind{ledger.RunRead, ledger.StoredDenied}).Draw(t, "kind"), Run: steward.RunID(word.Draw(t, "run")), Caller: word.Draw(t, "caller"),
+				OnBehalfOf: steward.MemberID(word.Draw(t, "on behalf of")), Authentication: word.Draw(t, "authentication"), System: word.Draw(t, "system"), Tool: word.Draw(t, "tool"),
+				Effect: steward.Effect(word.Draw(t, "effect")), Decision: word.Draw(t, "decision"), Policies: rapid.SliceOfN(word, 0, 3).Draw(t, "policies"), PolicySet: word.Draw(t, "set"),
+				Outcome: rapid.SampledFrom([]string{"", ledger.OK, ledger.Waiting}).Draw(t, "outcome"), Error: word.Draw(t, "error"), Purpose: word.Draw(t, "purpose"),
+				Records: rapid.IntRange(-2, 2000).Draw(t, "records"), DurationMicros: rapid.Int64Range(-1, 1<<40).Draw(t, "duration"),
+				Targets: rapid.SliceOfN(word, 0, 32).Draw(t, "targets"),
+			}}
+			scope := rapid.SampledFrom([]steward.Scope{"ledger/2026-11", "run/2026-11-23", "person/p1", `item/"x\y`, "hold/é", "workspace"})
+			for range rapid.IntRange(0, 3).Draw(t, "parts") {
+				e.Parts = append(e.Parts, ledger.Part{Scopes: rapid.SliceOfNDistinct(scope, 1, 3, func(s steward.Scope) steward.Scope { return s }).Draw(t, "scopes"), Body: []byte("b")})
+			}
+			return e
+		}).Example(int(number))
+		var err error
+		switch {
+		case intent != nil:
+			number, err = h.End(ctx, *intent, ledger.Entry{Outcome: ledger.OK}, r.Parts...)
+			intent = nil
+		case number%16 == 3:
+			var i ledger.Intent
+			i, err = h.Begin(ctx, ws, r.Entry, r.Parts...)
+			intent, number = &i, i.Seq
+		default:
+			number, err = h.Append(ctx, ws, r.Entry, r.Parts...)
+		}
+		must(t, err)
+		h.now = h.now.Add(time.Second / 3)
+	}
+	_, err := h.Checkpoint(ctx, ws)
+	must(t, err)
+	want := everything(t, h.tail, ws)
+	must(t, h.archive.Pass(ctx))
+	same(t, everything(t, h.store, ws), want)
+	h.sound(t, ws, len(want))
+
+	for _, o := range h.manifest(t, ws)[0].Objects {
+		if strings.Contains(o.Scopes, "person") || strings.Contains(o.Scopes, "item") {
+			t.Errorf("an object for %q", o.Scopes)
+		}
+	}
+	rows, err := parquet.ReadFile[columns.Header](filepath.Join(h.dir, "objects", filepath.FromSlash(h.manifest(t, ws)[0].Objects[0].Name)))
+	must(t, err)
+	plain, escaped := 0, 0
+	for i, got := range rows {
+		e, err := ledger.Decode(&ledger.Row{Header: got.Header})
+		must(t, err)
+		want := columns.Header{
+			Seq: int64(i), Time: e.Time.UnixMicro(), Kind: string(e.Kind), Run: string(e.Run), Caller: e.Caller, OnBehalfOf: string(e.OnBehalfOf), Authentication: e.Authentication,
+			System: e.System, Tool: e.Tool, Effect: string(e.Effect), Decision: e.Decision, PolicySet: e.PolicySet, Outcome: e.Outcome, Error: e.Error, Purpose: e.Purpose,
+			Records: int64(e.Records), DurationUS: e.DurationMicros, Targets: e.Targets, MoreTargets: len(e.Targets) == 32, Node: e.Node, Parts: int32(len(e.Parts)), Header: got.Header,
+		}
+		if want.Targets == nil {
+			want.Targets = []string{}
+		}
+		if e.Intent != nil {
+			want.Intent = new(int64(*e.Intent))
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("entry %d: columns %+v, header %s", i, got, got.Header)
+		}
+		if strings.Contains(string(got.Header), `\`) {
+			escaped++
+		} else {
+			plain++
+		}
+	}
+	if plain < 50 || escaped < 10 {
+		t.Errorf("%d headers are plain, and %d escaped", plain, escaped)
 	}
 }

@@ -27,6 +27,7 @@ type draft struct {
 	parts   map[string]*partsDraft // by their periods
 	edge    *tree.Edge
 	bytes   int
+	lines   liner
 	scratch []byte
 }
 
@@ -81,31 +82,30 @@ func (d *draft) entry(row *ledger.Row) error {
 	if row.Seq != d.edge.Size {
 		return damaged(d.ws, d.edge.Size, row.Seq, fmt.Errorf("segment: entry %d is missing", d.edge.Size))
 	}
-	h, err := ledger.Decode(row)
+	line, periods, err := d.lines.line(row)
 	if err != nil {
 		return err
 	}
 	boxes, err := layout.SplitParts(row.Parts)
-	if err != nil || len(boxes) != len(h.Parts) || h.Seq != row.Seq {
+	if err != nil || len(boxes) != len(periods) || line.Seq != int64(row.Seq) {
 		return damaged(d.ws, row.Seq, row.Seq+1, errors.Join(err, errors.New("segment: header, parts and number don't belong together")))
 	}
 	if d.segment.Entries == 0 {
-		d.segment.Earliest = h.Time.UnixMicro()
+		d.segment.Earliest = line.Time
 	}
-	d.segment.Latest = h.Time.UnixMicro()
+	d.segment.Latest = line.Time
 	d.segment.Entries++
 	leaf := tree.HashLeaf(row.Header, &d.scratch)
 	d.edge.Append(leaf[:])
 	d.bytes += len(row.Header) + len(row.Parts)
-
-	if err := d.headers.Add(line(&h, row.Header), len(row.Header)); err != nil {
+	if err := d.headers.Add(line, len(row.Header)); err != nil {
 		return err
 	}
 	for i, box := range boxes {
 		if len(box) == 0 {
 			continue // dropped with its scope's object
 		}
-		key := periods(h.Parts[i].Scopes)
+		key := periods[i]
 		to := d.parts[key]
 		if to == nil {
 			w, err := columns.NewParts(d.a.Spool)
@@ -185,24 +185,6 @@ func (d *draft) object(ctx context.Context, o Object, from *columns.Spool) (err 
 	d.segment.Objects = append(d.segment.Objects, o)
 	return nil
 }
-
-// line is an entry as columns.
-func line(h *ledger.Header, bytes []byte) columns.Header {
-	row := columns.Header{
-		Seq: int64(h.Seq), Time: h.Time.UnixMicro(), Kind: string(h.Kind), Run: string(h.Run), Caller: h.Caller, OnBehalfOf: string(h.OnBehalfOf),
-		Authentication: h.Authentication, System: h.System, Tool: h.Tool, Effect: string(h.Effect), Decision: h.Decision, PolicySet: h.PolicySet,
-		Outcome: h.Outcome, Error: h.Error, Purpose: h.Purpose, Records: int64(h.Records), DurationUS: h.DurationMicros,
-		Targets: h.Targets, MoreTargets: len(h.Targets) >= fullTargets, Node: h.Node, Parts: int32(len(h.Parts)), Header: bytes,
-	}
-	if h.Intent != nil {
-		intent := int64(*h.Intent)
-		row.Intent = &intent
-	}
-	return row
-}
-
-// fullTargets is how many targets a header has at most: a list that long may go on in a part.
-const fullTargets = 32
 
 // remove removes what was spooled.
 func (d *draft) remove() {

@@ -1,0 +1,132 @@
+package segment
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/layout"
+	"github.com/stewardhq/steward/internal/ledger/segment/columns"
+)
+
+// liner makes lines of entries.
+type liner struct {
+	brief layout.Brief
+	known map[string]string // words that were met, and the periods of lists of scopes
+}
+
+// keptWords is how many words are kept so that each need not be made again.
+const keptWords = 1 << 12
+
+// fullTargets is how many targets a header has at most: a list that long may go on in a part.
+const fullTargets = 32
+
+// line is an entry as columns, and the periods of each of its parts.
+func (l *liner) line(row *ledger.Row) (line columns.Header, parts []string, err error) {
+	// Of a header that is written as Steward writes them, and in which nothing is escaped, it is known where
+	// each text begins: what looks like a key is one, since no text has quotes in it.
+	if l.brief.Read(row.Header) && bytes.IndexByte(row.Header, '\\') < 0 {
+		line, parts = l.cut(row.Header)
+	} else {
+		h, err := ledger.Decode(row)
+		if err != nil {
+			return columns.Header{}, nil, err
+		}
+		line = columns.Header{
+			Seq: int64(h.Seq), Time: h.Time.UnixMicro(), Kind: string(h.Kind), Run: string(h.Run), Caller: h.Caller, OnBehalfOf: string(h.OnBehalfOf),
+			Authentication: h.Authentication, System: h.System, Tool: h.Tool, Effect: string(h.Effect), Decision: h.Decision, PolicySet: h.PolicySet,
+			Outcome: h.Outcome, Error: h.Error, Purpose: h.Purpose, Records: int64(h.Records), DurationUS: h.DurationMicros, Targets: h.Targets, Node: h.Node,
+		}
+		if h.Intent != nil {
+			line.Intent = new(int64(*h.Intent))
+		}
+		for _, p := range h.Parts {
+			parts = append(parts, periods(p.Scopes))
+		}
+	}
+	line.MoreTargets, line.Parts, line.Header = len(line.Targets) >= fullTargets, int32(len(parts)), row.Header
+	return line, parts, nil
+}
+
+// cut cuts a header where its keys are.
+func (l *liner) cut(header []byte) (line columns.Header, parts []string) {
+	rest := header
+	behind := func(key string) bool {
+		_, after, found := bytes.Cut(rest, []byte(key))
+		if found {
+			rest = after
+		}
+		return found
+	}
+	// until gives what comes before any of these, and goes on there.
+	until := func(ends string) []byte {
+		n := bytes.IndexAny(rest, ends)
+		value := rest[:n]
+		rest = rest[n:]
+		return value
+	}
+	text := func(key string) (word string) {
+		if behind(key) {
+			word = l.word(until(`"`))
+		}
+		return word
+	}
+	number := func(key string) (n int64) {
+		if behind(key) {
+			n, _ = strconv.ParseInt(string(until(",}")), 10, 64) // Brief has read it
+		}
+		return n
+	}
+	// texts calls fn with the texts of a list, and gives all that was between its brackets.
+	texts := func(key string, fn func([]byte)) []byte {
+		if !behind(key) {
+			return nil
+		}
+		list := rest
+		for rest[0] != ']' {
+			behind(`"`)
+			fn(until(`"`))
+			rest = rest[1:]
+		}
+		return list[:len(list)-len(rest)]
+	}
+	line = columns.Header{Seq: int64(l.brief.Seq), Time: l.brief.Micros, Kind: l.word(l.brief.Kind)}
+	line.Run, line.Caller, line.OnBehalfOf = text(`,"run":"`), text(`,"caller":"`), text(`,"on_behalf_of":"`)
+	line.Authentication, line.System, line.Tool = text(`,"authentication":"`), text(`,"system":"`), text(`,"tool":"`)
+	line.Effect, line.Decision, line.PolicySet = text(`,"effect":"`), text(`,"decision":"`), text(`,"policy_set":"`)
+	line.Outcome, line.Error, line.Purpose = text(`,"outcome":"`), text(`,"error":"`), text(`,"purpose":"`)
+	line.Records, line.DurationUS = number(`,"records":`), number(`,"duration_us":`)
+	texts(`,"targets":[`, func(word []byte) { line.Targets = append(line.Targets, l.word(word)) })
+	if l.brief.Intends {
+		line.Intent = new(int64(l.brief.Intent))
+	}
+	line.Node = text(`,"node":"`)
+	for range l.brief.Parts {
+		var scopes []steward.Scope
+		list := texts(`{"scopes":[`, func(name []byte) { scopes = append(scopes, steward.Scope(l.word(name))) })
+		found, ok := l.known[string(list)] // which begins with a quote, and so is no word
+		if !ok {
+			found = periods(scopes)
+			l.keep(string(list), found)
+		}
+		parts = append(parts, found)
+	}
+	return line, parts
+}
+
+func (l *liner) word(b []byte) string {
+	if word, ok := l.known[string(b)]; ok {
+		return word
+	}
+	word := string(b)
+	l.keep(word, word)
+	return word
+}
+
+func (l *liner) keep(key, value string) {
+	if l.known == nil || len(l.known) >= keptWords {
+		l.known = map[string]string{}
+	}
+	l.known[key] = value
+}
