@@ -1,0 +1,84 @@
+// Package file answers: how does a file come to be, whole or not at all? It doesn't know what is in it.
+package file
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/stewardhq/steward"
+)
+
+// New is a file that is being written, under another name until it is whole.
+type New struct {
+	*os.File
+	path string
+}
+
+// Create begins a file. One that is there already is left alone: the error is of kind Conflict.
+func Create(path string) (*New, error) {
+	if err := absent(path); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".steward-*")
+	if err != nil {
+		return nil, unwritable(path, err)
+	}
+	return &New{f, path}, nil
+}
+
+// Keep ends the writing: from now on the file is there under its name, and stays there if the power goes.
+func (n *New) Keep() error {
+	// A crash up to the renaming leaves a file with another name, which nothing reads.
+	if err := errors.Join(n.Sync(), n.Close()); err != nil {
+		return unwritable(n.path, err)
+	}
+	if err := absent(n.path); err != nil {
+		return err
+	}
+	if err := os.Rename(n.Name(), n.path); err != nil {
+		return unwritable(n.path, err)
+	}
+	folder, err := os.Open(filepath.Dir(n.path))
+	if err == nil {
+		err = errors.Join(folder.Sync(), folder.Close())
+	}
+	if err != nil {
+		return unwritable(n.path, err)
+	}
+	return nil
+}
+
+// Discard removes what was written, unless it was kept.
+func (n *New) Discard() {
+	_ = n.Close()
+	_ = os.Remove(n.Name())
+}
+
+// Write makes a whole file at once.
+func Write(path string, content []byte) error {
+	n, err := Create(path)
+	if err != nil {
+		return err
+	}
+	defer n.Discard()
+	if _, err := n.File.Write(content); err != nil {
+		return unwritable(path, err)
+	}
+	return n.Keep()
+}
+
+func absent(path string) error {
+	switch _, err := os.Lstat(path); {
+	case err == nil:
+		return steward.Errorf(steward.Conflict, "there is a file %s already; choose another name, or move it away", path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return unwritable(path, err)
+	}
+	return nil
+}
+
+func unwritable(path string, err error) error {
+	return steward.Errorf(steward.Unavailable, "%s can't be written; check that the folder exists, its owner, and the disk's space", path).Because(err)
+}
