@@ -34,6 +34,7 @@ var house = []room{
 	{"internal/ledger", "ledger/layout ledger/tree", "write it down"},
 	{"internal/ledger/verify", "ledger ledger/layout ledger/tree", "was the record changed?"},
 	{"internal/ledger/tlog", "ledger ledger/tree", "how can others check it?"},
+	{"internal/ledger/tlog/verifier", "", "what others find, by code that shares none with ours; in tests only"},
 	{"internal/ledger/ocsf", "ledger ledger/tree", "what does it say in the words of security tools?"},
 	{"internal/ledger/witness", "ledger/tree", "who outside has seen it?"},
 	{"internal/keyring", "", "seal it, and forget it"},

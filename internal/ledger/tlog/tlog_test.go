@@ -23,6 +23,7 @@ import (
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
+	"github.com/stewardhq/steward/internal/ledger/tlog/verifier"
 	"github.com/stewardhq/steward/internal/store"
 )
 
@@ -116,9 +117,9 @@ func TestExportAndServeAgreeWithAnIndependentVerifier(t *testing.T) {
 			if exported.Note != cp.Note || last != uint64(size) {
 				t.Errorf("exported %+v, progress to %d, want %+v", exported, last, cp)
 			}
-			l, err := checkFolder(dir)
-			if err != nil || len(l.headers) != size || !bytes.Equal(l.root[:], cp.Root) || l.origin != "steward.test/ws_1" {
-				t.Errorf("at %d the independent verifier says %v, over %d entries", size, err, len(l.headers))
+			l, err := verifier.Check(dir)
+			if err != nil || len(l.Headers) != size || !bytes.Equal(l.Root[:], cp.Root) || l.Origin != "steward.test/ws_1" {
+				t.Errorf("at %d the independent verifier says %v, over %d entries", size, err, len(l.Headers))
 			}
 		}
 		fetched := t.TempDir() // the same files, over HTTP
@@ -140,7 +141,7 @@ func TestExportAndServeAgreeWithAnIndependentVerifier(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Dir(filepath.Join(fetched, name)), 0o755))
 			return os.WriteFile(filepath.Join(fetched, name), body, 0o644)
 		}))
-		if _, err := checkFolder(fetched); err != nil {
+		if _, err := verifier.Check(fetched); err != nil {
 			t.Errorf("at %d the independent verifier says of what was fetched: %v", size, err)
 		}
 	}
@@ -192,7 +193,7 @@ func TestVerifierFindsEveryChangedFile(t *testing.T) {
 		now := bytes.Clone(was)
 		now[len(now)/2] ^= 1
 		must(t, os.WriteFile(path, now, 0o644))
-		if _, err := checkFolder(dir); err == nil {
+		if _, err := verifier.Check(dir); err == nil {
 			t.Errorf("a flipped bit in %s is not found", name)
 		}
 		if name != "checkpoint" && name != "vkey" {
@@ -205,7 +206,7 @@ func TestVerifierFindsEveryChangedFile(t *testing.T) {
 	if files != 9 { // checkpoint, vkey, three bundles, three tiles of level 0 and one of level 1
 		t.Errorf("%d files", files)
 	}
-	if _, err := checkFolder(dir); err != nil {
+	if _, err := verifier.Check(dir); err != nil {
 		t.Error(err)
 	}
 }

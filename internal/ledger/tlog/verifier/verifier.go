@@ -1,7 +1,8 @@
-package tlog_test
-
-// A verifier that shares no code with Steward, nor with anybody's log library: it follows RFC 6962, C2SP
-// signed-note, tlog-checkpoint and tlog-tiles, and docs/decisions, over an exported folder.
+// Package verifier answers: does somebody who never saw our code find the log whole? It shares none with the
+// rest of Steward nor with any log library, and follows RFC 6962, C2SP signed-note, tlog-checkpoint and
+// tlog-tiles, and docs/decisions, over an exported folder; it doesn't know how the folder was made. Tests hold
+// every log against it.
+package verifier
 
 import (
 	"crypto/ed25519"
@@ -17,14 +18,16 @@ import (
 	"strings"
 )
 
-type logged struct {
-	origin  string
-	headers [][]byte
-	root    [32]byte
+// Log is what a folder holds.
+type Log struct {
+	Origin  string   // its name, from the checkpoint
+	Headers [][]byte // of all entries that the checkpoint covers
+	Root    [32]byte // of the tree over them, by RFC 6962
 }
 
-func checkFolder(dir string) (logged, error) {
-	var l logged
+// Check reads a folder with checkpoint, vkey and tiles. Whatever isn't as the checkpoint signs it is an error.
+func Check(dir string) (Log, error) {
+	var l Log
 	read := func(name string) []byte {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -71,7 +74,7 @@ func checkFolder(dir string) (logged, error) {
 	if err != nil {
 		return l, fmt.Errorf("the checkpoint's root: %v", err)
 	}
-	l.origin = lines[0]
+	l.Origin = lines[0]
 
 	// Entries: bundles of 256, each entry behind its length.
 	var level [][32]byte
@@ -87,17 +90,17 @@ func checkFolder(dir string) (logged, error) {
 			var h struct {
 				Seq *int `json:"seq"`
 			}
-			if json.Unmarshal(header, &h) != nil || h.Seq == nil || *h.Seq != len(l.headers) {
-				return l, fmt.Errorf("entry %d says it is another", len(l.headers))
+			if json.Unmarshal(header, &h) != nil || h.Seq == nil || *h.Seq != len(l.Headers) {
+				return l, fmt.Errorf("entry %d says it is another", len(l.Headers))
 			}
-			l.headers = append(l.headers, header)
+			l.Headers = append(l.Headers, header)
 			level = append(level, sha256.Sum256(append([]byte{0}, header...)))
 		}
 	}
 	if len(level) != size {
 		return l, fmt.Errorf("%d entries, and %d are signed", len(level), size)
 	}
-	if l.root = root(level); string(l.root[:]) != string(want) {
+	if l.Root = root(level); string(l.Root[:]) != string(want) {
 		return l, fmt.Errorf("the entries are not what was signed")
 	}
 	// Tiles: the hashes of every eighth level, 256 to a tile.
