@@ -36,26 +36,43 @@ type operation struct {
 	promise any
 }
 
-// note adds to the log, unless the operation is to fail: then a failed sync is noted, as the kernel may
-// have dropped what it was for and not try again.
-func (d *disk) note(o operation) int32 {
+// perform does an operation and notes it, one at a time, so that the log has the order in which they were
+// done. One that is to fail is not done: of a write half gets there, as when a disk becomes full; and of a
+// sync it is noted, as the kernel may have dropped what it was for and not try again.
+func (d *disk) perform(o operation, do func(o operation) int32) int32 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	failure := int32(sqlite3.SQLITE_OK)
 	if d.fail != nil {
-		if code := d.fail(o); code != 0 {
-			if o.act == "sync" {
-				o.act = "lost"
-				d.log = append(d.log, o)
-			}
-			return code
+		failure = d.fail(o)
+	}
+	switch {
+	case failure == sqlite3.SQLITE_OK:
+	case o.act == "write":
+		o.data = o.data[:len(o.data)/2]
+	case o.act == "sync":
+		o.act = "lost"
+		d.log = append(d.log, o)
+		return failure
+	default:
+		return failure
+	}
+	if code := do(o); code != sqlite3.SQLITE_OK {
+		if o.act == "remove" {
+			return code // of what isn't there
 		}
+		panic(fmt.Sprintf("the real disk fails to %s %s: %d", o.act, o.file, code))
 	}
 	d.log = append(d.log, o)
-	return sqlite3.SQLITE_OK
+	return failure
 }
 
 // promise notes what somebody was told.
-func (d *disk) promise(what any) { d.note(operation{act: "promise", promise: what}) }
+func (d *disk) promise(what any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.log = append(d.log, operation{act: "promise", promise: what})
+}
 
 // failing has the disk fail from now on; nil ends it.
 func (d *disk) failing(fail func(operation) int32) {
@@ -274,13 +291,14 @@ func vfsOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, outFlags uintp
 func vfsDelete(tls *libc.TLS, vfs, name uintptr, syncDir int32) int32 {
 	i := &interposed
 	i.Lock()
-	defer i.Unlock()
-	if relative, ok := i.to.within(name); ok && !strings.HasSuffix(relative, "-shm") {
-		if code := i.to.note(operation{act: "remove", file: relative}); code != sqlite3.SQLITE_OK {
-			return code
-		}
+	to := i.to
+	i.Unlock()
+	do := func(operation) int32 { return function[deleter](i.plain.FxDelete)(tls, vfs, name, syncDir) }
+	relative, ok := to.within(name)
+	if !ok || strings.HasSuffix(relative, "-shm") {
+		return do(operation{})
 	}
-	return function[deleter](i.plain.FxDelete)(tls, vfs, name, syncDir)
+	return to.perform(operation{act: "remove", file: relative}, do)
 }
 
 func opened(file uintptr) openFile {
@@ -292,37 +310,21 @@ func opened(file uintptr) openFile {
 func fileWrite(tls *libc.TLS, file, data uintptr, size int32, at int64) int32 {
 	f := opened(file)
 	content := append([]byte(nil), unsafe.Slice(pointer[byte](data), size)...)
-	if code := f.to.note(operation{act: "write", file: f.name, at: at, data: content}); code != sqlite3.SQLITE_OK {
-		// Half of it gets there, as when the disk becomes full.
-		if half := size / 2; function[writer](f.plain.FxWrite)(tls, file, data, half, at) == sqlite3.SQLITE_OK {
-			f.to.wrote(f.name, at, content[:half])
-		}
-		return code
-	}
-	return function[writer](f.plain.FxWrite)(tls, file, data, size, at)
-}
-
-// wrote notes a write that nobody is asked about.
-func (d *disk) wrote(file string, at int64, data []byte) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.log = append(d.log, operation{act: "write", file: file, at: at, data: data})
+	return f.to.perform(operation{act: "write", file: f.name, at: at, data: content}, func(o operation) int32 {
+		return function[writer](f.plain.FxWrite)(tls, file, data, int32(len(o.data)), at)
+	})
 }
 
 func fileCut(tls *libc.TLS, file uintptr, size int64) int32 {
 	f := opened(file)
-	if code := f.to.note(operation{act: "cut", file: f.name, at: size}); code != sqlite3.SQLITE_OK {
-		return code
-	}
-	return function[cutter](f.plain.FxTruncate)(tls, file, size)
+	return f.to.perform(operation{act: "cut", file: f.name, at: size}, func(operation) int32 {
+		return function[cutter](f.plain.FxTruncate)(tls, file, size)
+	})
 }
 
 func fileSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	f := opened(file)
-	// It is done first: what it notes is what was done.
-	code := function[syncer](f.plain.FxSync)(tls, file, flags)
-	if code != sqlite3.SQLITE_OK {
-		panic(fmt.Sprintf("the real disk fails to sync %s: %d", f.name, code))
-	}
-	return f.to.note(operation{act: "sync", file: f.name})
+	return f.to.perform(operation{act: "sync", file: f.name}, func(operation) int32 {
+		return function[syncer](f.plain.FxSync)(tls, file, flags)
+	})
 }

@@ -61,7 +61,7 @@ func TestDiskThatFails(t *testing.T) {
 					for n := range 16 { // of which some come into one commit; enough of them to fold the log
 						writers.Go(func() {
 							run, w, newKey := steward.RunID(fmt.Sprint(name, "_", n)), three[n%3], n%4 == 0
-							part := ledger.Part{Scopes: month, Body: make([]byte, 350_000)}
+							part := ledger.Part{Scopes: month, Body: make([]byte, 600_000)}
 							_, _ = mathrand.NewChaCha8([32]byte{byte(n)}).Read(part.Body)
 							if newKey {
 								part.Scopes = append([]steward.Scope{steward.Scope("item/" + run)}, month...)
