@@ -254,7 +254,7 @@ func (k Keyring) Export(ctx context.Context, piece func(keyring.Change) error) e
 			c = keyring.Change{Now: st}
 			return err
 		}
-		err = scanEach(ctx, tx, `SELECT workspace, number, next FROM keyring_workspaces`, func(scan func(...any) error) error {
+		err = database.Each(ctx, tx, func(scan func(...any) error) error {
 			w, n := keyring.Workspace{}, (*uint32)(nil)
 			err := scan(&w.ID, &n, &w.Next)
 			if w.Standing, w.Number, err = standing(n, err); err != nil {
@@ -262,11 +262,11 @@ func (k Keyring) Export(ctx context.Context, piece func(keyring.Change) error) e
 			}
 			c.Workspaces = append(c.Workspaces, w)
 			return next()
-		})
+		}, `SELECT workspace, number, next FROM keyring_workspaces`)
 		if err != nil {
 			return err
 		}
-		err = scanEach(ctx, tx, `SELECT workspace, scope, number FROM keyring_scopes`, func(scan func(...any) error) error {
+		err = database.Each(ctx, tx, func(scan func(...any) error) error {
 			s, n := keyring.Scope{}, (*uint32)(nil)
 			err := scan(&s.Workspace, &s.Name, &n)
 			if s.Standing, s.Number, err = standing(n, err); err != nil {
@@ -274,11 +274,11 @@ func (k Keyring) Export(ctx context.Context, piece func(keyring.Change) error) e
 			}
 			c.Scopes = append(c.Scopes, s)
 			return next()
-		})
+		}, `SELECT workspace, scope, number FROM keyring_scopes`)
 		if err != nil {
 			return err
 		}
-		err = scanEach(ctx, tx, `SELECT path, generation, sealed FROM keyring_nodes`, func(scan func(...any) error) error {
+		err = database.Each(ctx, tx, func(scan func(...any) error) error {
 			n, path := keyring.Node{}, []byte(nil)
 			if err := scan(&path, &n.Generation, &n.Sealed); err != nil {
 				return err
@@ -286,20 +286,12 @@ func (k Keyring) Export(ctx context.Context, piece func(keyring.Change) error) e
 			n.Path = keyring.Path(path)
 			c.Nodes = append(c.Nodes, n)
 			return next()
-		})
+		}, `SELECT path, generation, sealed FROM keyring_nodes`)
 		if err != nil {
 			return err
 		}
 		return piece(c)
 	})
-}
-
-func scanEach(ctx context.Context, tx *sql.Tx, query string, f func(scan func(...any) error) error) error {
-	rows, err := tx.QueryContext(ctx, query)
-	if err != nil {
-		return err
-	}
-	return database.ScanAll(rows, f)
 }
 
 // Import is keyring.Copy's.

@@ -240,9 +240,9 @@ func TestConnectionsAndServerDie(t *testing.T) {
 		})
 	}
 	kills := 0
-	for ; writing.Load() > 0; kills++ {
+	for ; kills < 16 && writing.Load() > 0; kills++ {
 		time.Sleep(time.Duration(mathrand.IntN(60)) * time.Millisecond)
-		if kills == 5 || kills == 15 {
+		if kills%8 == 5 {
 			server.Restart(t)
 			continue
 		}

@@ -141,17 +141,13 @@ func (s Segments) Replace(ctx context.Context, ws steward.WorkspaceID, old []seg
 
 // take deletes a segment and its objects, and tells whether it was trimmed; -1 where it isn't there as named.
 func take(ctx context.Context, tx *sql.Tx, ws steward.WorkspaceID, g segment.Segment) (trimmed int, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT name FROM ledger_objects WHERE workspace = $1 AND first = $2 ORDER BY name`, ws, int64(g.First))
-	if err != nil {
-		return 0, err
-	}
 	var names []string
-	if err := database.ScanAll(rows, func(scan func(...any) error) error {
+	if err := database.Each(ctx, tx, func(scan func(...any) error) error {
 		var name string
 		err := scan(&name)
 		names = append(names, name)
 		return err
-	}); err != nil {
+	}, `SELECT name FROM ledger_objects WHERE workspace = $1 AND first = $2 ORDER BY name`, ws, int64(g.First)); err != nil {
 		return 0, err
 	}
 	if !slices.EqualFunc(names, g.Objects, func(name string, o segment.Object) bool { return name == o.Name }) {

@@ -59,6 +59,7 @@ type dialect struct {
 
 // querier is a database or a transaction in it.
 type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
@@ -256,8 +257,12 @@ func (db *DB) Check(ctx context.Context) error {
 	return err
 }
 
-// ScanAll gives f each row's Scan, and closes the rows.
-func ScanAll(rows *sql.Rows, f func(scan func(...any) error) error) error {
+// Each runs a query in a transaction and scans each row with f, which gets the row's Scan.
+func Each(ctx context.Context, tx querier, f func(scan func(...any) error) error, query string, args ...any) error {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		if err := f(rows.Scan); err != nil {

@@ -189,22 +189,18 @@ func pgGuard(ctx context.Context, tx *sql.Tx, schema Schema) error {
 		name, column           string
 		forced, within, across bool
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT c.relname, a.attname, c.relrowsecurity AND c.relforcerowsecurity,
+	var tables []table
+	err := Each(ctx, tx, func(scan func(...any) error) error {
+		var t table
+		err := scan(&t.name, &t.column, &t.forced, &t.within, &t.across)
+		tables = append(tables, t)
+		return err
+	}, `SELECT c.relname, a.attname, c.relrowsecurity AND c.relforcerowsecurity,
 			EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'within'),
 			EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'across')
 		FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 		WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND NOT a.attisdropped
 			AND (a.attname = 'workspace' OR c.relname = 'workspaces' AND a.attname = 'id')`)
-	if err != nil {
-		return err
-	}
-	var tables []table
-	err = ScanAll(rows, func(scan func(...any) error) error {
-		var t table
-		err := scan(&t.name, &t.column, &t.forced, &t.within, &t.across)
-		tables = append(tables, t)
-		return err
-	})
 	if err != nil {
 		return err
 	}

@@ -96,11 +96,7 @@ func onSQLite() *dialect {
 			return db.BeginTx(ctx, options)
 		},
 		query: func(ctx context.Context, db *sql.DB, _ Reach, f func(scan func(...any) error) error, query string, args []any) error {
-			rows, err := db.QueryContext(ctx, query, args...)
-			if err != nil {
-				return err
-			}
-			return ScanAll(rows, f)
+			return Each(ctx, db, f, query, args...)
 		},
 		commit: commitPrepared,
 	}

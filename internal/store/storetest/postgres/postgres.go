@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -153,7 +154,7 @@ func nobody() (uid, gid uint32, err error) {
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 func (s *Server) command(program string, args ...string) *exec.Cmd {
-	c := exec.Command(program, args...)
+	c := exec.CommandContext(context.Background(), program, args...)
 	c.Dir, c.SysProcAttr = s.dir, s.as
 	return c
 }
@@ -218,6 +219,6 @@ func (s *Server) exec(database, statements string) error {
 	if err != nil {
 		return err
 	}
-	_, err = db.Exec(statements, pgx.QueryExecModeSimpleProtocol)
+	_, err = db.ExecContext(context.Background(), statements, pgx.QueryExecModeSimpleProtocol)
 	return errors.Join(err, db.Close())
 }
