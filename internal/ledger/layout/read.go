@@ -1,9 +1,10 @@
 package layout
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
+	"math/bits"
 	"time"
 )
 
@@ -27,69 +28,60 @@ type BriefPart struct {
 // then for encoding/json to read. What it reads it reads with the same result. The parts' space is used again.
 func (b *Brief) Read(header []byte) bool {
 	*b = Brief{Parts: b.Parts[:0]}
-	return (&briefReader{rest: header, into: b}).header()
+	return (&briefReader{from: header, into: b}).header()
 }
 
 // The fields behind a header's id, in their order, by the sort of their values.
 var briefFields = [...]struct {
 	key  string
-	sort byte // text, number, list of texts, parts
+	sort byte // kind, text, signed number, intent, list of texts, parts
 }{
-	{"kind", 't'}, {"run", 't'}, {"caller", 't'}, {"on_behalf_of", 't'}, {"authentication", 't'}, {"system", 't'}, {"tool", 't'},
-	{"effect", 't'}, {"decision", 't'}, {"policies", 'l'}, {"policy_set", 't'}, {"outcome", 't'}, {"error", 't'}, {"purpose", 't'},
-	{"records", 'n'}, {"duration_us", 'n'}, {"targets", 'l'}, {"intent", 'n'}, {"node", 't'}, {"parts", 'p'},
+	{`,"kind":`, 'k'}, {`,"run":`, 't'}, {`,"caller":`, 't'}, {`,"on_behalf_of":`, 't'}, {`,"authentication":`, 't'}, {`,"system":`, 't'},
+	{`,"tool":`, 't'}, {`,"effect":`, 't'}, {`,"decision":`, 't'}, {`,"policies":`, 'l'}, {`,"policy_set":`, 't'}, {`,"outcome":`, 't'},
+	{`,"error":`, 't'}, {`,"purpose":`, 't'}, {`,"records":`, 's'}, {`,"duration_us":`, 's'}, {`,"targets":`, 'l'}, {`,"intent":`, 'i'},
+	{`,"node":`, 't'}, {`,"parts":`, 'p'},
 }
 
-// briefReader goes through a header; what it meets that Steward wouldn't write ends it with false.
+// briefReader goes through a header; what it meets that Steward wouldn't write ends it with false. It counts
+// where it is instead of cutting off what it has read, since storing a number is cheaper than a pointer that
+// the garbage collector has to be told of.
 type briefReader struct {
-	rest []byte
+	from []byte
+	at   int
 	into *Brief
 }
 
 func (r *briefReader) header() bool {
-	var at []byte
+	if !r.literal(`{"seq":`) || !r.number(&r.into.Seq) || !r.literal(`,"time":`) {
+		return false
+	}
 	var when time.Time
-	ok := r.literal(`{"seq":`) && r.number(&r.into.Seq) && r.literal(`,"time":`) && r.text(&at) && when.UnmarshalText(at) == nil && r.literal(`,"id":`) && r.text(&at)
-	if !ok {
+	if at, ok := r.text(); !ok || when.UnmarshalText(at) != nil || !r.literal(`,"id":`) || !r.skip() {
 		return false
 	}
 	r.into.Micros = when.UnixMicro()
-	for field := 0; !r.literal("}"); field++ {
-		var key []byte
-		if !r.literal(",") || !r.text(&key) || !r.literal(":") {
-			return false
-		}
-		for field < len(briefFields) && string(key) != briefFields[field].key {
-			field++
-		}
-		if field == len(briefFields) || !r.value(briefFields[field].sort, key) {
+	for i := range briefFields {
+		if field := &briefFields[i]; r.literal(field.key) && !r.value(field.sort) {
 			return false
 		}
 	}
-	return len(r.rest) == 0
+	return r.literal("}") && r.at == len(r.from)
 }
 
-func (r *briefReader) value(sort byte, key []byte) bool {
-	var value []byte
+func (r *briefReader) value(sort byte) (ok bool) {
 	switch sort {
+	case 'k':
+		r.into.Kind, ok = r.text()
+		return ok
 	case 't':
-		if !r.text(&value) {
-			return false
-		}
-		if string(key) == "kind" {
-			r.into.Kind = value
-		}
-		return true
-	case 'n':
+		return r.skip()
+	case 's':
 		var n uint64
-		signed := string(key) != "intent" && r.literal("-")
-		if !r.number(&n) || signed && n == 0 || string(key) != "intent" && n > 1<<63-1 {
-			return false
-		}
-		if string(key) == "intent" {
-			r.into.Intent, r.into.Intends = n, true
-		}
-		return true
+		signed := r.literal("-")
+		return r.number(&n) && (n > 0 || !signed) && n <= 1<<63-1
+	case 'i':
+		r.into.Intends = true
+		return r.number(&r.into.Intent)
 	case 'l':
 		return r.list()
 	}
@@ -97,16 +89,16 @@ func (r *briefReader) value(sort byte, key []byte) bool {
 		return false
 	}
 	for {
-		var p BriefPart
 		var size uint64
-		if !r.literal(`{"scopes":`) || !r.list() || !r.literal(`,"len":`) || !r.number(&size) || size > 1<<62 || !r.literal(`,"sha256":`) || !r.text(&value) || !r.literal("}") {
+		if !r.literal(`{"scopes":`) || !r.list() || !r.literal(`,"len":`) || !r.number(&size) || size > 1<<62 || !r.literal(`,"sha256":`) {
 			return false
 		}
-		p.Size = int(size)
-		if len(value) != base64.StdEncoding.EncodedLen(sha256.Size) {
+		p := BriefPart{Size: int(size)}
+		sum, ok := r.text()
+		if !ok || len(sum) != base64.StdEncoding.EncodedLen(sha256.Size) {
 			return false
 		}
-		if n, err := base64.StdEncoding.Strict().Decode(p.SHA256[:], value); err != nil || n != sha256.Size {
+		if n, err := strictBase64.Decode(p.SHA256[:], sum); err != nil || n != sha256.Size || !r.literal("}") {
 			return false
 		}
 		r.into.Parts = append(r.into.Parts, p)
@@ -116,58 +108,74 @@ func (r *briefReader) value(sort byte, key []byte) bool {
 	}
 }
 
+var strictBase64 = base64.StdEncoding.Strict()
+
 // list is at least one text.
 func (r *briefReader) list() bool {
 	if !r.literal("[") {
 		return false
 	}
-	for {
-		var value []byte
-		if !r.text(&value) {
-			return false
-		}
+	for r.skip() {
 		if !r.literal(",") {
 			return r.literal("]")
 		}
 	}
+	return false
 }
 
 func (r *briefReader) literal(s string) bool {
-	if len(r.rest) < len(s) || string(r.rest[:len(s)]) != s {
+	if len(r.from)-r.at < len(s) || string(r.from[r.at:r.at+len(s)]) != s {
 		return false
 	}
-	r.rest = r.rest[len(s):]
+	r.at += len(s)
 	return true
+}
+
+func (r *briefReader) skip() bool {
+	_, ok := r.text()
+	return ok
 }
 
 // text is a string of ASCII without escapes.
-func (r *briefReader) text(value *[]byte) bool {
+func (r *briefReader) text() (text []byte, ok bool) {
 	if !r.literal(`"`) {
-		return false
+		return nil, false
 	}
-	end := bytes.IndexByte(r.rest, '"')
-	if end < 0 {
-		return false
-	}
-	*value = r.rest[:end]
-	r.rest = r.rest[end+1:]
-	for _, c := range *value {
-		if c < ' ' || c >= 0x7f || c == '\\' {
-			return false
+	from := r.at
+	r.at += plain(r.from[from:])
+	return r.from[from:r.at], r.literal(`"`)
+}
+
+// plain is how many bytes there are before the first that a text can't hold as it is: a quote, a backslash,
+// what is below a space, and all from 0x7f on.
+func plain(b []byte) (n int) {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	// Eight at a time: each sets the top bit of such bytes, and of others only above one of them, where a
+	// borrow or a carry went.
+	for ; len(b)-n >= 8; n += 8 {
+		x := binary.LittleEndian.Uint64(b[n:])
+		quote, slash := x^ones*'"', x^ones*'\\'
+		if found := ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*' ')&^x | x | (x + ones)) & tops; found != 0 {
+			return n + bits.TrailingZeros64(found)/8
 		}
 	}
-	return true
+	for n < len(b) && b[n] >= ' ' && b[n] < 0x7f && b[n] != '"' && b[n] != '\\' {
+		n++
+	}
+	return n
 }
 
 func (r *briefReader) number(value *uint64) bool {
-	digits := 0
-	for digits < len(r.rest) && r.rest[digits] >= '0' && r.rest[digits] <= '9' && digits < 19 {
-		*value = *value*10 + uint64(r.rest[digits]-'0')
+	rest := r.from[r.at:]
+	digits, n := 0, uint64(0)
+	for digits < len(rest) && rest[digits] >= '0' && rest[digits] <= '9' && digits < 19 {
+		n = n*10 + uint64(rest[digits]-'0')
 		digits++
 	}
-	if digits == 0 || digits > 1 && r.rest[0] == '0' || digits < len(r.rest) && r.rest[digits] >= '0' && r.rest[digits] <= '9' {
+	if digits == 0 || digits > 1 && rest[0] == '0' || digits < len(rest) && rest[digits] >= '0' && rest[digits] <= '9' {
 		return false // none, or one that this doesn't hold
 	}
-	r.rest = r.rest[digits:]
+	*value = n
+	r.at += digits
 	return true
 }

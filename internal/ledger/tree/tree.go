@@ -115,7 +115,17 @@ func Subtree(hashes []byte) []byte {
 		return hashes
 	}
 	half := len(hashes) / 2
-	return rfc6962.DefaultHasher.HashChildren(Subtree(hashes[:half]), Subtree(hashes[half:]))
+	return hashChildren(Subtree(hashes[:half]), Subtree(hashes[half:]))
+}
+
+// hashChildren is RFC 6962's hash of a node, without a hash.Hash for each.
+func hashChildren(left, right []byte) []byte {
+	var node [1 + 2*HashSize]byte
+	node[0] = rfc6962.RFC6962NodeHashPrefix
+	copy(node[1:], left)
+	copy(node[1+HashSize:], right)
+	sum := sha256.Sum256(node[:])
+	return sum[:]
 }
 
 // ReadEdge puts the right edge that the tree had at a size together from stored tiles, of which tile gives
@@ -145,7 +155,7 @@ func ReadEdge(size uint64, tile func(level int, n uint64) ([]byte, error)) (*Edg
 var ErrMissing = errors.New("a tile is missing")
 
 // Ranges makes compact Ranges of the RFC 6962 tree. There is one, since Ranges of two can't be compared.
-var Ranges = compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
+var Ranges = compact.RangeFactory{Hash: hashChildren}
 
 // Root is the root over a range from 0 on.
 func Root(tree *compact.Range) ([]byte, error) {
