@@ -56,6 +56,23 @@ func TimeScope(class Class, t time.Time) Scope {
 	return Scope(string(class) + "/" + t.UTC().Format(layout))
 }
 
+// Period reads what TimeScope wrote: the class, and when the period ends, which is when the next begins. ok is
+// false for other scopes.
+func (s Scope) Period() (class Class, end time.Time, ok bool) {
+	name, period, _ := strings.Cut(string(s), "/")
+	for _, rule := range Classes() {
+		if string(rule.Class) != name || rule.Days == 0 {
+			continue
+		}
+		if month, err := time.Parse("2006-01", period); rule.Month {
+			return rule.Class, month.AddDate(0, 1, 0), err == nil
+		}
+		day, err := time.Parse(time.DateOnly, period)
+		return rule.Class, day.AddDate(0, 0, 1), err == nil
+	}
+	return "", time.Time{}, false
+}
+
 // PersonScope seals what belongs to one person.
 func PersonScope(p PersonID) Scope { return Scope("person/" + string(p)) }
 

@@ -36,6 +36,9 @@ const (
 	StoredDenied      Kind = "stored.denied"
 	ErasureRequested  Kind = "erasure.requested"
 	ErasureDone       Kind = "erasure.done"
+	RetentionSet      Kind = "retention.set"
+	PurgeBegun        Kind = "purge.begun"
+	PurgeDone         Kind = "purge.done"
 	ServerStarted     Kind = "server.started"
 	KeyRotated        Kind = "ledger.key_rotated"
 )
@@ -68,6 +71,9 @@ var kinds = [...]struct {
 	{StoredDenied, "reading stored data denied"},
 	{ErasureRequested, "erasure requested"},
 	{ErasureDone, "erasure done"},
+	{RetentionSet, "retention changed"},
+	{PurgeBegun, "purge begun"},
+	{PurgeDone, "purge done"},
 	{ServerStarted, "server started"},
 	{KeyRotated, "signing key replaced"},
 }

@@ -92,6 +92,9 @@ var kinds = [...]struct {
 	{kind: ledger.StoredDenied, as: reads},
 	{kind: ledger.ErasureRequested, as: creates},
 	{kind: ledger.ErasureDone, as: deletes},
+	{kind: ledger.RetentionSet, as: updates},
+	{kind: ledger.PurgeBegun, as: deletes},
+	{kind: ledger.PurgeDone, as: deletes},
 	{kind: ledger.ServerStarted},
 	{kind: ledger.KeyRotated, as: updates},
 }

@@ -8,3 +8,18 @@ CREATE TABLE erasures_asked (
     PRIMARY KEY (workspace, id),
     UNIQUE (workspace, about)
 );
+
+-- How long workspaces keep what, where that is not the default.
+CREATE TABLE retention_days (
+    workspace TEXT NOT NULL REFERENCES workspaces (id),
+    class     TEXT NOT NULL,
+    days      BIGINT NOT NULL,
+    PRIMARY KEY (workspace, class)
+);
+
+-- Scopes whose keys are being destroyed on schedule, until what they sealed is gone too.
+CREATE TABLE purges (
+    workspace TEXT NOT NULL,
+    scope     TEXT NOT NULL,
+    PRIMARY KEY (workspace, scope)
+);
