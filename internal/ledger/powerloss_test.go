@@ -17,6 +17,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/store"
 )
 
@@ -234,9 +235,10 @@ func TestPowerLoss(t *testing.T) {
 	})
 }
 
-// TestLogCutShort cuts the write-ahead log, as it lies beside the database after a crash, between frames and
-// inside them: what is left is a ledger that verifies, an older one.
-func TestLogCutShort(t *testing.T) {
+// TestDamagedLog cuts the write-ahead log that lies beside the database after a crash, between frames and
+// inside them, or changes a byte of it. What is left is a ledger that verifies, an older one: who remembers a
+// checkpoint of what is gone can tell, and nobody else.
+func TestDamagedLog(t *testing.T) {
 	dir := t.TempDir()
 	t.Run("before", func(t *testing.T) { open(t, dir, nil) })
 	var d *disk
@@ -259,24 +261,49 @@ func TestLogCutShort(t *testing.T) {
 	}
 	rounds := 30
 	if busy() {
-		rounds = 8
+		rounds = 6
 	}
-	random := mathrand.New(mathrand.NewPCG(5, 6))
+	random, older := mathrand.New(mathrand.NewPCG(5, 6)), 0
 	for round := range rounds + 1 {
-		size := len(whole) * round / rounds
+		at := max(0, len(whole)*round/rounds-1-random.IntN(frame))
+		damaged, name := bytes.Clone(whole), "whole"
 		switch {
-		case round%2 == 0 && size > 32:
-			size -= (size - 32) % frame
-		case size > 0:
-			size -= random.IntN(min(size, frame))
+		case round == rounds:
+		case round%3 == 0 && at > 32:
+			at -= (at - 32) % frame
+			fallthrough
+		case round%3 == 1:
+			damaged, name = damaged[:at], fmt.Sprintf("cut to %d of %d bytes", at, len(whole))
+		default:
+			damaged[at] ^= byte(1 + random.IntN(255))
+			name = fmt.Sprintf("byte %d of %d changed", at, len(whole))
 		}
-		t.Run(fmt.Sprintf("%d of %d bytes", size, len(whole)), func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			left := p.folder(t, nil)
-			must(t, os.Truncate(filepath.Join(left, store.DataFile+"-wal"), int64(size)))
-			kept := len(promises) - len(broken(t, left, promises))
-			if whole := size == len(whole); whole != (kept == len(promises)) {
-				t.Errorf("%d of %d promises hold", kept, len(promises))
+			must(t, os.WriteFile(filepath.Join(left, store.DataFile+"-wal"), damaged, 0o600))
+			told := false
+			t.Run("remembered", func(t *testing.T) {
+				h := open(t, left, nil)
+				for _, promise := range promises {
+					note, ok := promise.(promisedNote)
+					if !ok {
+						continue
+					}
+					r, err := verify.Ledger(t.Context(), verify.Source{Store: h.store, Sealer: h.keys, Known: []string{note.note}}, note.w, nil)
+					must(t, err)
+					told = told || len(r.Findings) > 0
+				}
+			})
+			gone := len(broken(t, left, promises))
+			if gone > 0 {
+				older++
+			}
+			if gone > 0 && name == "whole" || told != (gone > 0) {
+				t.Errorf("%d of %d promises don't hold, and whoever remembers can tell: %v", gone, len(promises), told)
 			}
 		})
+	}
+	if older < rounds*3/4 {
+		t.Errorf("%d of %d damages made the ledgers older", older, rounds)
 	}
 }
