@@ -56,9 +56,14 @@ func runVerify(ctx context.Context, in *command.Invocation) error {
 	f.StringVar(&o.only, "workspace", "", "verify this workspace only, by `name` or id")
 	f.StringVar(&o.known, "known", "", "a `file` of checkpoints that `steward serve --checkpoints` wrote, to hold the ledgers against")
 	export := f.String("tlog", "", "verify this `folder` that `steward export --tlog` wrote, and nothing else")
-	vkey := f.String("vkey", "", "the verifier `key` of the log in the folder, as you were given it; by default the one in the folder")
+	vkey := f.String("vkey", "", "the verifier `key` of the log in the folder or of the receipt, as you were given it; by default the one in the folder")
+	receipt := f.String("receipt", "", "verify this `file` that `steward receipt` wrote, and nothing else")
+	header := f.String("header", "", "the `file` with the header of the receipt's entry")
 	if err := in.ParseNone(f); err != nil {
 		return err
+	}
+	if *receipt != "" || *header != "" {
+		return verifyReceipt(in, *receipt, *header, *vkey)
 	}
 	p := in.Begin("verifying")
 	var report verified
@@ -92,9 +97,9 @@ type ledgers struct {
 	workspaces []identity.Workspace
 }
 
-// openLedgers opens those of all workspaces, or of the one named.
-func openLedgers(ctx context.Context, c config.Server, only string) (*ledgers, error) {
-	s, err := openStores(ctx, storeOptions{Server: c, Now: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+// openLedgers opens those of all workspaces, or of the one named; to write to them only where nobody else does.
+func openLedgers(ctx context.Context, c config.Server, only string, write bool) (*ledgers, error) {
+	s, err := openStores(ctx, storeOptions{Server: c, Write: write, Now: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +127,7 @@ func verifyData(ctx context.Context, o verifyOptions, p *terminal.Progress) (_ v
 			return report, err
 		}
 	}
-	all, err := openLedgers(ctx, o.Server, o.only)
+	all, err := openLedgers(ctx, o.Server, o.only, false)
 	if err != nil {
 		return report, err
 	}

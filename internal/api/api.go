@@ -35,6 +35,7 @@ type Server struct {
 	Ledger    *ledger.Ledger
 	Tlog      tlog.Log
 	Eraser    *retention.Eraser
+	Schedule  *retention.Schedule
 	Examples  []wire.Example
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -60,6 +61,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/log/{seq}/receipt", s.signedIn(s.receipt))
 	mux.HandleFunc("GET /api/v1/log/{seq}/inclusion", s.signedIn(s.inclusion))
 	mux.HandleFunc("GET /api/v1/log/consistency", s.signedIn(s.consistency))
+	mux.HandleFunc("POST /api/v1/log/key", s.signedIn(s.rotateKey))
 	mux.HandleFunc("POST /api/v1/checkpoint", s.signedIn(s.checkpoint))
 	mux.HandleFunc("GET /api/v1/workspace", s.signedIn(s.workspace))
 	mux.HandleFunc("GET /api/v1/workspaces/{id}", s.signedIn(s.workspace))
@@ -72,6 +74,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/connections", s.signedIn(s.connections))
 	mux.HandleFunc("POST /api/v1/connections", s.signedIn(s.connect))
 	mux.HandleFunc("POST /api/v1/erasures", s.signedIn(s.erase))
+	mux.HandleFunc("GET /api/v1/retention", s.signedIn(s.retention))
+	mux.HandleFunc("PUT /api/v1/retention", s.signedIn(s.retain))
 	mux.HandleFunc("GET /tlog/{workspace}/{path...}", s.signedIn(s.tlog))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, steward.Errorf(steward.NotFound, "there is nothing at this address; the API lives under /api/v1"))

@@ -12,6 +12,7 @@ import (
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/export"
 )
 
 // log streams entries, one JSON object a line. Auditors and administrators read all of them, others
@@ -24,6 +25,9 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, caller identity.Cal
 	q, err := query(r)
 	if err != nil {
 		return err
+	}
+	if r.URL.Query().Has("format") {
+		return s.export(w, r, caller, why, q)
 	}
 	owner := steward.MemberID("")
 	if !s.Gateway.MayView(caller, "ledger", "", why) {
@@ -41,12 +45,12 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, caller identity.Cal
 	if err != nil {
 		return err
 	}
-	head(w, "application/x-ndjson")
+	head(w, lines)
 	if !found {
 		return nil
 	}
-	lines := json.NewEncoder(w)
-	lines.SetEscapeHTML(false)
+	out := json.NewEncoder(w)
+	out.SetEscapeHTML(false)
 	begun := false
 	err = s.Ledger.Read(r.Context(), caller.Workspace(), q, func(h ledger.Header) error {
 		e := wire.Entry{
@@ -62,7 +66,7 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request, caller identity.Cal
 			e.Targets = []string{}
 		}
 		begun = true
-		return lines.Encode(e)
+		return out.Encode(e)
 	})
 	if err != nil && begun {
 		// What was sent looks like a whole log: only a broken connection tells the reader that it isn't.
@@ -102,24 +106,11 @@ func query(r *http.Request) (q ledger.Query, err error) {
 	}
 	q.Limit = int(min(limit, 1<<31-1))
 	for name, to := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
-		if *to, err = moment(name, ask.Get(name)); err != nil {
+		if *to, err = export.Moment(name, ask.Get(name)); err != nil {
 			return q, err
 		}
 	}
 	return q, nil
-}
-
-func moment(name, text string) (t time.Time, err error) {
-	if text == "" {
-		return t, nil
-	}
-	if t, err = time.Parse(time.RFC3339, text); err != nil {
-		t, err = time.Parse(time.DateOnly, text)
-	}
-	if err != nil {
-		return t, steward.Errorf(steward.Invalid, "%s is a time such as 2026-11-23T09:30:00Z, or a day such as 2026-11-23", name).Because(err)
-	}
-	return t, nil
 }
 
 // named looks up how the ledger speaks of the record (target) or person that is asked for; found is false where

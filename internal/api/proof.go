@@ -55,15 +55,27 @@ func (s *Server) provableEntry(r *http.Request, caller identity.Caller) (seq uin
 	return seq, rows[0].Header, nil
 }
 
-// receipt gives a C2SP tlog-proof of an entry, to keep.
+// receipt gives a C2SP tlog-proof of an entry, to keep; with format=json together with the entry's header.
 func (s *Server) receipt(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
-	seq, _, err := s.provableEntry(r, caller)
+	format := r.URL.Query().Get("format")
+	if format != "" && format != "json" {
+		return steward.Errorf(steward.Invalid, "there is no format %q; leave it out, or choose json", format)
+	}
+	seq, header, err := s.provableEntry(r, caller)
 	if err != nil {
 		return err
 	}
 	receipt, err := s.Tlog.Receipt(r.Context(), caller.Workspace(), seq)
 	if err != nil {
 		return err
+	}
+	if format == "json" {
+		cp, err := s.Tlog.Checkpoint(r.Context(), caller.Workspace())
+		if err != nil {
+			return err
+		}
+		reply(w, http.StatusOK, wire.Receipt{Seq: seq, Header: string(header), Receipt: string(receipt), Key: cp.Key})
+		return nil
 	}
 	head(w, "text/plain; charset=utf-8")
 	_, _ = w.Write(receipt)

@@ -12,7 +12,7 @@ import (
 
 // New is a file that is being written, under another name until it is whole.
 type New struct {
-	*os.File
+	file *os.File
 	path string
 }
 
@@ -28,16 +28,17 @@ func Create(path string) (*New, error) {
 	return &New{f, path}, nil
 }
 
-// Keep ends the writing: from now on the file is there under its name, and stays there if the power goes.
-func (n *New) Keep() error {
+// Keep writes the last of it. From then on the file is there under its name, and stays there if the power goes.
+func (n *New) Keep(last []byte) error {
 	// A crash up to the renaming leaves a file with another name, which nothing reads.
-	if err := errors.Join(n.Sync(), n.Close()); err != nil {
+	_, err := n.file.Write(last)
+	if err = errors.Join(err, n.file.Sync(), n.file.Close()); err != nil {
 		return unwritable(n.path, err)
 	}
 	if err := absent(n.path); err != nil {
 		return err
 	}
-	if err := os.Rename(n.Name(), n.path); err != nil {
+	if err := os.Rename(n.file.Name(), n.path); err != nil {
 		return unwritable(n.path, err)
 	}
 	folder, err := os.Open(filepath.Dir(n.path))
@@ -50,23 +51,19 @@ func (n *New) Keep() error {
 	return nil
 }
 
-// Discard removes what was written, unless it was kept.
-func (n *New) Discard() {
-	_ = n.Close()
-	_ = os.Remove(n.Name())
+// Write is io.Writer's.
+func (n *New) Write(p []byte) (int, error) {
+	written, err := n.file.Write(p)
+	if err != nil {
+		err = unwritable(n.path, err)
+	}
+	return written, err
 }
 
-// Write makes a whole file at once.
-func Write(path string, content []byte) error {
-	n, err := Create(path)
-	if err != nil {
-		return err
-	}
-	defer n.Discard()
-	if _, err := n.File.Write(content); err != nil {
-		return unwritable(path, err)
-	}
-	return n.Keep()
+// Discard removes what was written, unless it was kept.
+func (n *New) Discard() {
+	_ = n.file.Close()
+	_ = os.Remove(n.file.Name())
 }
 
 func absent(path string) error {

@@ -1,5 +1,22 @@
 package wire
 
+import "github.com/stewardhq/steward/internal/ledger"
+
+// Receipt proves that an entry is on record, to whoever has the log's verifier key from elsewhere.
+type Receipt struct {
+	Seq     uint64 `json:"seq"`
+	Header  string `json:"header"`  // the entry's exact bytes
+	Receipt string `json:"receipt"` // C2SP tlog-proof
+	Key     string `json:"key"`     // the verifier key in force
+}
+
+// Rotation is what replaced a log's signing key. Both are verifier keys; the checkpoint has a signature of each.
+type Rotation struct {
+	Old        string            `json:"old"`
+	New        string            `json:"new"`
+	Checkpoint ledger.Checkpoint `json:"checkpoint"`
+}
+
 // Inclusion proves that an entry is in a log's tree of a size (RFC 6962, 2.1.1). Hashes are SHA-256, in
 // hexadecimal.
 type Inclusion struct {

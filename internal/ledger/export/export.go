@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
@@ -43,6 +44,21 @@ func New(ctx context.Context, log tlog.Log, ws steward.WorkspaceID, q ledger.Que
 		})
 	}
 	return e, err
+}
+
+// Moment reads a time as people ask for it, in RFC 3339 or as a day (UTC); the zero time for "". name is what it
+// is called where it was asked for.
+func Moment(name, text string) (t time.Time, err error) {
+	if text == "" {
+		return t, nil
+	}
+	if t, err = time.Parse(time.RFC3339, text); err != nil {
+		t, err = time.Parse(time.DateOnly, text)
+	}
+	if err != nil {
+		return t, steward.Errorf(steward.Invalid, "%s is a time such as 2026-11-23T09:30:00Z, or a day such as 2026-11-23", name).Because(err)
+	}
+	return t, nil
 }
 
 // format is how entries are written.
