@@ -1,6 +1,7 @@
 package columns
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,14 @@ const readBuffer = 64 << 10
 func Open(content io.ReaderAt, size int64, label Label) (*File, error) {
 	f := &File{leaves: map[string]int{}}
 	return f, guarded(func() (err error) {
+		// The library makes room for a footer as long as the file says.
+		var end [8]byte
+		if n, err := content.ReadAt(end[:], max(0, size-int64(len(end)))); n < len(end) {
+			return fmt.Errorf("columns: reading: %w", err)
+		}
+		if int64(binary.LittleEndian.Uint32(end[:])) > size-12 {
+			return ErrFormat
+		}
 		if f.file, err = parquet.OpenFile(content, size, parquet.ReadBufferSize(readBuffer)); err != nil {
 			return fmt.Errorf("columns: %w", err)
 		}
