@@ -111,26 +111,27 @@ func SplitParts(blob []byte) ([][]byte, error) {
 	if len(blob) == 0 {
 		return nil, nil
 	}
-	broken := errors.New("layout: the parts of an entry can't be read")
 	count, n := binary.Uvarint(blob)
 	if n <= 0 || count > uint64(len(blob)) {
-		return nil, broken
+		return nil, errParts
 	}
 	blob = blob[n:]
 	parts := make([][]byte, 0, min(count, 16))
 	for range count {
 		size, n := binary.Uvarint(blob)
 		if n <= 0 || size > uint64(len(blob)-n) {
-			return nil, broken
+			return nil, errParts
 		}
 		parts = append(parts, blob[n:n+int(size)])
 		blob = blob[n+int(size):]
 	}
 	if len(blob) != 0 {
-		return nil, broken
+		return nil, errParts
 	}
 	return parts, nil
 }
+
+var errParts = errors.New("layout: the parts of an entry can't be read")
 
 // MaxWord is how long a word may be.
 const MaxWord = 256

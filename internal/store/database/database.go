@@ -264,8 +264,9 @@ func Each(ctx context.Context, tx querier, f func(scan func(...any) error) error
 		return err
 	}
 	defer func() { _ = rows.Close() }()
+	scan := rows.Scan
 	for rows.Next() {
-		if err := f(rows.Scan); err != nil {
+		if err := f(scan); err != nil {
 			return err
 		}
 	}
