@@ -112,11 +112,27 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 		Now: o.Now, Rand: o.Rand,
 	}
 	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{vaultForgetter{vault}}, Now: o.Now, Rand: o.Rand}
+	schedule := retention.Schedule{Periods: store.Keyring{DB: s.keys}, Settings: store.Retention{DB: data}, Now: o.Now}
+	began := time.Now()
+	purger := &retention.Purger{
+		Schedule: schedule, Purges: store.Retention{DB: data}, Ledger: book, Shredder: sealer, Droppers: []retention.Dropper{store.Retention{DB: data}},
+		Workspaces: s.workspaces, Uptime: func() time.Duration { return time.Since(began) }, Log: o.Log,
+	}
+	h.background(purger.Run)
 	h.server = &api.Server{
-		Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Log: o.Log,
+		Schedule: &schedule, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Log: o.Log,
 		Tlog: log,
 	}
 	return h, nil
+}
+
+// workspaces lists all of them.
+func (s *stores) workspaces(ctx context.Context) (ids []steward.WorkspaceID, err error) {
+	all, err := store.Identity{DB: s.data}.AllWorkspaces(ctx)
+	for _, ws := range all {
+		ids = append(ids, ws.ID)
+	}
+	return ids, err
 }
 
 // log is the record as others verify it.
@@ -131,13 +147,7 @@ func (s *stores) publisher(o storeOptions, log tlog.Log) (*witness.Publisher, er
 	}
 	c := witness.Config{
 		Log: log, Store: store.Witness{DB: s.data}, Now: o.Now, Jitter: jitter(o.Rand), Report: o.Log,
-		Workspaces: func(ctx context.Context) (ids []steward.WorkspaceID, err error) {
-			all, err := store.Identity{DB: s.data}.AllWorkspaces(ctx)
-			for _, ws := range all {
-				ids = append(ids, ws.ID)
-			}
-			return ids, err
-		},
+		Workspaces: s.workspaces,
 	}
 	if len(o.Witnesses) > 0 {
 		var err error

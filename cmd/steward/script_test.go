@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	get NAME PATH                 sets a variable from the JSON in the last command's stdout
 //	org NAME PATH SOQL            sets a variable from what ORG_REP sees in the sandbox
 //	corrupt FILE TEXT             flips one bit of TEXT in a file
+//	until TEXT COMMAND…           runs a command again until its output holds TEXT
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -43,7 +44,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"start": start, "end": end, "status": status, "get": get, "org": fromOrg, "corrupt": corrupt,
+			"start": start, "end": end, "status": status, "get": get, "org": fromOrg, "corrupt": corrupt, "until": until,
 		},
 	})
 }
@@ -142,6 +143,19 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// until runs a command again until its output holds a text, as long as a test may wait.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) > 1, "until TEXT command…")
+	for end := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		if err := ts.Exec(args[1], args[2:]...); err == nil && strings.Contains(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("it never says %s", args[0])
+		}
 	}
 }
 

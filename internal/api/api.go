@@ -35,6 +35,7 @@ type Server struct {
 	Ledger    *ledger.Ledger
 	Tlog      tlog.Log
 	Eraser    *retention.Eraser
+	Schedule  *retention.Schedule
 	Examples  []wire.Example
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -73,6 +74,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/connections", s.signedIn(s.connections))
 	mux.HandleFunc("POST /api/v1/connections", s.signedIn(s.connect))
 	mux.HandleFunc("POST /api/v1/erasures", s.signedIn(s.erase))
+	mux.HandleFunc("GET /api/v1/retention", s.signedIn(s.retention))
+	mux.HandleFunc("PUT /api/v1/retention", s.signedIn(s.retain))
 	mux.HandleFunc("GET /tlog/{workspace}/{path...}", s.signedIn(s.tlog))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, steward.Errorf(steward.NotFound, "there is nothing at this address; the API lives under /api/v1"))

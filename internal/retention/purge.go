@@ -45,14 +45,13 @@ type Purger struct {
 
 const (
 	purgeEvery = 10 * time.Minute
-	purgeAfter = time.Minute // of being started
 	clockJump  = time.Hour
 	atOnce     = 32 // scopes in an entry, which names them all
 )
 
 // Run purges every workspace now and then until ctx ends.
 func (p *Purger) Run(ctx context.Context) {
-	for wait := purgeAfter; ; wait = purgeEvery {
+	for wait := time.Duration(0); ; wait = purgeEvery {
 		select {
 		case <-ctx.Done():
 			return

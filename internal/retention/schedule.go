@@ -113,12 +113,20 @@ func (s *Schedule) each(ctx context.Context, ws steward.WorkspaceID, f func(h He
 
 // Set keeps a class for other than the default days from now on, what is kept already included.
 func (s *Schedule) Set(ctx context.Context, ws steward.WorkspaceID, class steward.Class, days int) error {
+	if err := CheckDays(class, days); err != nil {
+		return err
+	}
+	return s.Settings.SetDays(ctx, ws, class, days)
+}
+
+// CheckDays refuses what a class can't be kept for.
+func CheckDays(class steward.Class, days int) error {
 	span, ok := spans[class]
 	if !ok {
-		return steward.Errorf(steward.Invalid, "%q isn't kept by days; the classes are vault, conversation, run, prompt, ledger, snapshot and backup", class)
+		return steward.Errorf(steward.Invalid, "nothing is kept by days under that name; the classes are vault, conversation, run, prompt, ledger, snapshot and backup")
 	}
 	if days < span.Least || days > span.Most {
 		return steward.Errorf(steward.Invalid, "%s can be kept for %d to %d days", class, span.Least, span.Most)
 	}
-	return s.Settings.SetDays(ctx, ws, class, days)
+	return nil
 }

@@ -1,0 +1,40 @@
+package show
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stewardhq/steward/cmd/steward/terminal"
+	"github.com/stewardhq/steward/internal/retention"
+)
+
+// Retention shows what is kept of each class and when it goes, in numbers and as a calendar.
+func Retention(t terminal.Terminal, held []retention.Held) {
+	var rows [][]string
+	going := map[string][]string{} // by day
+	for _, h := range held {
+		row := []string{string(h.Class), fmt.Sprint(h.Days), fmt.Sprint(h.Periods), "", ""}
+		if h.Periods > 0 {
+			row[3], row[4] = h.Oldest, h.Next.UTC().Format(time.DateOnly)
+			going[row[4]] = append(going[row[4]], string(h.Class)+" of "+h.Oldest)
+		}
+		if h.Due > 0 {
+			row[4] = t.Red("due")
+		}
+		rows = append(rows, row)
+	}
+	t.Table(t.Out, []string{"Class", "Days", "Periods", "Oldest", "Goes"}, rows)
+	days := make([]string, 0, len(going))
+	for day := range going {
+		days = append(days, day)
+	}
+	slices.Sort(days)
+	if len(days) > 0 {
+		fmt.Fprintln(t.Out, "\n"+t.Bold("What goes next"))
+	}
+	for _, day := range days {
+		fmt.Fprintf(t.Out, "  %s  %s\n", day, strings.Join(going[day], ", "))
+	}
+}
