@@ -99,7 +99,9 @@ func (l *Ledger) Ready(context.Context) error {
 		return closedError()
 	default:
 	}
-	if failed := l.failed.Load(); failed != 0 && l.now().UnixMicro()-failed < doubt.Microseconds() {
+	// A clock that was set back says nothing of how long it is ago.
+	failed := l.failed.Load()
+	if since := l.now().UnixMicro() - failed; failed != 0 && since >= 0 && since < doubt.Microseconds() {
 		return steward.Errorf(steward.Unavailable, "the ledger can't be written; the operator's log says why")
 	}
 	return nil
