@@ -56,7 +56,7 @@ func (s Segments) Segments(ctx context.Context, ws steward.WorkspaceID, span seg
 }
 
 // Objects is segment.Manifest's.
-func (s Segments) Objects(ctx context.Context, from string, limit int) (list []segment.Object, err error) {
+func (s Segments) Objects(ctx context.Context, after string, limit int) (list []segment.Object, err error) {
 	err = s.db.Query(ctx, database.Across("ledger_objects"), func(scan func(...any) error) error {
 		var o segment.Object
 		var until int64
@@ -66,7 +66,7 @@ func (s Segments) Objects(ctx context.Context, from string, limit int) (list []s
 		}
 		list = append(list, o)
 		return err
-	}, `SELECT name, kind, scopes, low, high, size, sha256, until_us FROM ledger_objects WHERE name >= $1 ORDER BY name LIMIT $2`, from, limit)
+	}, `SELECT name, kind, scopes, low, high, size, sha256, until_us FROM ledger_objects WHERE name > $1 ORDER BY name LIMIT $2`, after, limit)
 	return list, err
 }
 

@@ -332,6 +332,7 @@ func (a *Archivist) merge(ctx context.Context, ws steward.WorkspaceID, group []S
 	}
 	for _, s := range group {
 		for _, o := range s.Objects {
+			a.Store.cache.forget(o.Name)
 			if err := a.Store.Blobs.Delete(ctx, o.Name); err != nil {
 				return err
 			}
@@ -357,15 +358,16 @@ func (a *Archivist) lock(ctx context.Context, ws steward.WorkspaceID, s Segment)
 // left. It runs through both lists side by side.
 func (a *Archivist) Sweep(ctx context.Context) error {
 	var old []string
+	after := "" // what was looked at
 	sweep := func() error {
 		if len(old) == 0 {
 			return nil
 		}
 		named := map[string]bool{}
-		for from, last := old[0], old[len(old)-1]; ; {
+		for last := old[len(old)-1]; ; {
 			// What is named is read behind what is there, so that none seems to be a leftover that was named
 			// meanwhile.
-			list, err := a.Store.Manifest.Objects(ctx, from, objectsAtOnce)
+			list, err := a.Store.Manifest.Objects(ctx, after, objectsAtOnce)
 			if err != nil {
 				return err
 			}
@@ -373,9 +375,10 @@ func (a *Archivist) Sweep(ctx context.Context) error {
 				named[o.Name] = true
 			}
 			if len(list) < objectsAtOnce || list[len(list)-1].Name >= last {
+				after = last
 				break
 			}
-			from = list[len(list)-1].Name + "\x00"
+			after = list[len(list)-1].Name
 		}
 		for _, name := range old {
 			if named[name] {

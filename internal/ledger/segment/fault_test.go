@@ -144,7 +144,7 @@ func TestEndedBetweenAnyTwoSteps(t *testing.T) {
 			break
 		}
 		named += len(list)
-		from = list[len(list)-1].Name + "0"
+		from = list[len(list)-1].Name
 	}
 	if now := len(h.objects(t)); now != named || now >= before {
 		t.Errorf("%d objects are left of %d, and %d are named", now, before, named)

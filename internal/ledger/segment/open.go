@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/stewardhq/steward"
@@ -80,6 +81,15 @@ func (c *cache) drop(i int) {
 	c.list = append(c.list[:i], c.list[i+1:]...)
 	if o.gone = true; o.users == 0 {
 		_ = o.object.Close()
+	}
+}
+
+// forget drops an object that is deleted, whose bytes an open handle would keep on the disk.
+func (c *cache) forget(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.IndexFunc(c.list, func(o *opened) bool { return o.name == name }); i >= 0 {
+		c.drop(i)
 	}
 }
 

@@ -327,8 +327,8 @@ func (s *Store) Check(ctx context.Context) error {
 	if err := s.Store.Check(ctx); err != nil {
 		return err
 	}
-	for from := prefix; ; {
-		list, err := s.Manifest.Objects(ctx, from, objectsAtOnce)
+	for after := ""; ; {
+		list, err := s.Manifest.Objects(ctx, after, objectsAtOnce)
 		if err != nil || len(list) == 0 {
 			return err
 		}
@@ -337,7 +337,7 @@ func (s *Store) Check(ctx context.Context) error {
 				return err
 			}
 		}
-		from = list[len(list)-1].Name + "\x00"
+		after = list[len(list)-1].Name
 	}
 }
 
@@ -357,7 +357,8 @@ func (s *Store) whole(ctx context.Context, o *Object) error {
 	case err == nil, ctx.Err() != nil:
 		return err
 	case steward.KindOf(err) == steward.NotFound:
-		if now, err := s.Manifest.Objects(ctx, o.Name, 1); err != nil || len(now) == 0 || now[0].Name != o.Name {
+		// Its name without the last letter comes before it, and before nothing else.
+		if now, err := s.Manifest.Objects(ctx, o.Name[:len(o.Name)-1], 1); err != nil || len(now) == 0 || now[0].Name != o.Name {
 			return err
 		}
 	case steward.KindOf(err) != steward.Internal:

@@ -88,8 +88,8 @@ type Span struct {
 type Manifest interface {
 	// Segments lists a workspace's segments in order, with their objects in the order of their names.
 	Segments(ctx context.Context, ws steward.WorkspaceID, span Span) ([]Segment, error)
-	// Objects lists the objects of all workspaces in the order of their names, from a name on.
-	Objects(ctx context.Context, from string, limit int) ([]Object, error)
+	// Objects lists the objects of all workspaces in the order of their names, behind a name, at most limit.
+	Objects(ctx context.Context, after string, limit int) ([]Object, error)
 }
 
 // prefix is what the names of all segments' objects begin with.

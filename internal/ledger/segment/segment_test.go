@@ -22,6 +22,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger/segment/columns"
 	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/store"
+	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
 const ws steward.WorkspaceID = "ws_1"
@@ -49,11 +50,17 @@ func must(t testing.TB, err error) {
 // open opens a house in a folder, whose clock stands still. What was opened is closed with the test.
 func open(t testing.TB, dir string, change func(*house)) *house {
 	t.Helper()
+	data, err := store.OpenData(context.Background(), dir)
+	must(t, err)
+	return openOn(t, dir, data, change)
+}
+
+// openOn is open with another database for the tail.
+func openOn(t testing.TB, dir string, data *store.DB, change func(*house)) *house {
+	t.Helper()
 	ctx := context.Background()
 	h := &house{dir: dir, now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
 	now := func() time.Time { return h.now }
-	data, err := store.OpenData(ctx, dir)
-	must(t, err)
 	keeper := keyring.FileKeeper{Dir: filepath.Join(dir, "root")}
 	if err := keeper.Create(rand.Reader); err != nil && steward.KindOf(err) != steward.Conflict {
 		t.Fatal(err)
@@ -216,8 +223,16 @@ func (h *house) objects(t testing.TB) (names []string) {
 }
 
 func TestSealedEntriesReadAsBefore(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) { sealedReadsAsBefore(t, open(t, t.TempDir(), nil)) })
+	t.Run("postgres", func(t *testing.T) {
+		data, err := store.Postgres{URL: postgres.Start(t).Database(t)}.OpenData(context.Background())
+		must(t, err)
+		sealedReadsAsBefore(t, openOn(t, t.TempDir(), data, nil))
+	})
+}
+
+func sealedReadsAsBefore(t *testing.T, h *house) {
 	ctx := context.Background()
-	h := open(t, t.TempDir(), nil)
 	h.fill(t, ws, 3500, time.Second)
 	want := everything(t, h.tail, ws)
 	must(t, h.archive.Pass(ctx))
@@ -245,6 +260,16 @@ func TestSealedEntriesReadAsBefore(t *testing.T) {
 		t.Errorf("manifest: %+v", list)
 	}
 	h.fill(t, ws, 10, time.Second)
+	h.sound(t, ws, 3710)
+
+	// When the month is over its segments become one.
+	want = everything(t, h.store, ws)
+	h.now = h.now.AddDate(0, 1, 0)
+	must(t, h.archive.Pass(ctx))
+	if list := h.manifest(t, ws); len(list) != 1 || list[0].End() != 3584 || list[0].State != segment.Locked {
+		t.Errorf("manifest: %+v", list)
+	}
+	same(t, everything(t, h.store, ws), want)
 	h.sound(t, ws, 3710)
 	for _, name := range h.objects(t) {
 		if !strings.HasPrefix(name, "ledger/ws_1/") {

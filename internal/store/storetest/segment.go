@@ -157,8 +157,8 @@ func Segments(t *testing.T, s SegmentStore, tail ledger.Store) {
 	})
 	t.Run("all objects are listed by name", func(t *testing.T) {
 		var names []string
-		for from := ""; ; {
-			some, err := s.Objects(ctx, from, 4)
+		for after := ""; ; {
+			some, err := s.Objects(ctx, after, 4)
 			must(t, err)
 			if len(some) == 0 {
 				break
@@ -169,7 +169,7 @@ func Segments(t *testing.T, s SegmentStore, tail ledger.Store) {
 				}
 				names = append(names, o.Name)
 			}
-			from = some[len(some)-1].Name + "0"
+			after = some[len(some)-1].Name
 		}
 		if len(names) != 15 {
 			t.Errorf("%d objects, want 15: %v", len(names), names)
