@@ -20,6 +20,7 @@ var _ ledger.Store = Ledger{}
 // How much Rows reads at once, more or less.
 const (
 	pageBytes = 4 << 20
+	pageRows  = 4096
 	pagePiece = 64 << 10 // allocated at a time
 )
 
@@ -60,7 +61,7 @@ func (l Ledger) Rows(ctx context.Context, ws steward.WorkspaceID, from uint64, l
 		err := scan(dest...)
 		page = append(page, ledger.Row{Seq: uint64(seq), Header: keep(header), Parts: keep(sealed)})
 		return err
-	}, query, ws, int64(from), limit)
+	}, query, ws, int64(from), min(limit, pageRows))
 	if err != nil && !errors.Is(err, errPageFull) {
 		return nil, err
 	}

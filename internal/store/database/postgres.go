@@ -246,7 +246,8 @@ func pgQuery(ctx context.Context, db *sql.DB, of Reach, f func(scan func(...any)
 				batch.Queue(pgBind, of.setting, of.values)
 			}
 			batch.Queue(query, args...)
-			results := c.(*stdlib.Conn).Conn().SendBatch(ctx, batch)
+			pg := c.(*stdlib.Conn).Conn()
+			results := pg.SendBatch(ctx, batch)
 			defer func() { _ = results.Close() }()
 			if of.setting != "" {
 				if _, err := results.Exec(); err != nil {
@@ -261,6 +262,7 @@ func pgQuery(ctx context.Context, db *sql.DB, of Reach, f func(scan func(...any)
 			for rows.Next() {
 				read = true
 				if err := f(rows.Scan); err != nil {
+					_ = pg.Close(ctx) // another connection costs less than to receive the rest
 					return err
 				}
 			}

@@ -42,6 +42,9 @@ type Server struct {
 	as   *syscall.SysProcAttr
 	life io.Closer // the end that the watcher waits for
 	made atomic.Int64
+
+	mu   sync.Mutex
+	done []string // databases that nobody needs any more
 }
 
 var shared = sync.OnceValues(func() (*Server, error) { return begin(nil) })
@@ -64,6 +67,7 @@ func Start(t testing.TB) *Server {
 // indexes and the write-ahead log.
 func (s *Server) Copy(t testing.TB) *Server {
 	t.Helper()
+	s.sweep(t)
 	if err := s.control("stop", "-m", "immediate"); err != nil {
 		t.Fatal(err)
 	}
@@ -183,9 +187,22 @@ func (s *Server) control(verb string, args ...string) error {
 	return run(s.command(filepath.Join(s.bin, "pg_ctl"), args...))
 }
 
+// sweep drops databases before a crash, since the server flushes every file there is when it starts after one.
+// Dropping each at once would cost a checkpoint each.
+func (s *Server) sweep(t testing.TB) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range s.done {
+		s.Exec(t, "postgres", "DROP DATABASE "+name+" WITH (FORCE)")
+	}
+	s.done = nil
+}
+
 // Restart ends the server as a crash does, and starts it again.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
+	s.sweep(t)
 	if err := s.control("restart", "-m", "immediate"); err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +214,11 @@ func (s *Server) Database(t testing.TB) (url string) {
 	t.Helper()
 	name := fmt.Sprint("test_", s.made.Add(1))
 	s.Exec(t, "postgres", "CREATE DATABASE "+name+" OWNER "+Owner+" TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
-	t.Cleanup(func() { s.Exec(t, "postgres", "DROP DATABASE "+name+" WITH (FORCE)") })
+	t.Cleanup(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.done = append(s.done, name)
+	})
 	return s.URL(Owner, name)
 }
 
