@@ -97,18 +97,17 @@ func nameOf(t testing.TB, address string) string {
 // keep remembers everything that is there, keys included, and gives what puts it back. Nothing may be open.
 func (at place) keep(t testing.TB) (back func()) {
 	t.Helper()
-	if at.server == nil {
-		kept := copyOf(t, at.dir)
-		return func() {
-			t.Helper()
-			must(t, os.RemoveAll(at.dir))
-			copyInto(t, at.dir, kept)
-		}
+	kept := copyOf(t, at.dir)
+	if at.server != nil {
+		at.each(t, `DROP TABLE IF EXISTS kept.%1$I; CREATE TABLE kept.%1$I AS TABLE public.%1$I`, "public")
 	}
-	at.each(t, `DROP TABLE IF EXISTS kept.%1$I; CREATE TABLE kept.%1$I AS TABLE public.%1$I`, "public")
 	return func() {
 		t.Helper()
-		at.each(t, `DELETE FROM public.%1$I; INSERT INTO public.%1$I TABLE kept.%1$I`, "kept")
+		must(t, os.RemoveAll(at.dir))
+		copyInto(t, at.dir, kept)
+		if at.server != nil {
+			at.each(t, `DELETE FROM public.%1$I; INSERT INTO public.%1$I TABLE kept.%1$I`, "kept")
+		}
 	}
 }
 
