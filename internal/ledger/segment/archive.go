@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"strings"
 	"time"
 
@@ -224,7 +225,7 @@ func (a *Archivist) seal(ctx context.Context, ws steward.WorkspaceID, first, ent
 	defer cancel()
 	limit := maxSealed
 	if old != nil {
-		limit = 2 * maxMerged
+		limit = math.MaxInt // they were chosen by their size
 	}
 	// A crash up to here leaves objects that nothing names, for Sweep.
 	s, err := a.write(ctx, ws, first, entries, limit)
