@@ -79,8 +79,9 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	} else if len(abandoned) > 0 {
 		o.Log.Warn("calls were interrupted; whether they took effect is unknown, see `steward log`", slog.Int("calls", len(abandoned)))
 	}
+	segments := store.Segments{DB: data}
 	archivist := &segment.Archivist{
-		Store: s.record, Catalog: store.Segments{DB: data}, Sealer: sealer, Spool: filepath.Join(o.Data, spoolDir), Now: o.Now, Rand: o.Rand, Log: o.Log,
+		Store: s.record, Catalog: segments, Sealer: sealer, Spool: filepath.Join(o.Data, spoolDir), Now: o.Now, Rand: o.Rand, Log: o.Log,
 	}
 	h.background(func(ctx context.Context) { _ = archivist.Run(ctx) }) // it logs what fails
 	if publisher != nil {
@@ -115,7 +116,8 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	schedule := retention.Schedule{Periods: store.Keyring{DB: s.keys}, Settings: store.Retention{DB: data}, Now: o.Now}
 	began := time.Now()
 	purger := &retention.Purger{
-		Schedule: schedule, Purges: store.Retention{DB: data}, Ledger: book, Shredder: sealer, Droppers: []retention.Dropper{store.Retention{DB: data}},
+		Schedule: schedule, Purges: store.Retention{DB: data}, Ledger: book, Shredder: sealer,
+		Droppers:   []retention.Dropper{store.Retention{DB: data}, segment.Dropper{Manifest: segments, Catalog: segments, Blobs: s.record.Blobs}},
 		Workspaces: s.workspaces, Uptime: func() time.Duration { return time.Since(began) }, Log: o.Log,
 	}
 	h.background(purger.Run)

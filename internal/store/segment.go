@@ -202,3 +202,15 @@ func (s Segments) Trim(ctx context.Context, ws steward.WorkspaceID, before int64
 	})
 	return more, err
 }
+
+// Drop is segment.Dropper's.
+func (s Segments) Drop(ctx context.Context, ws steward.WorkspaceID, first uint64, names []string) error {
+	return s.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
+		for _, name := range names {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM ledger_objects WHERE workspace = $1 AND first = $2 AND name = $3 AND kind = 'parts'`, ws, int64(first), name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -123,21 +123,10 @@ func periods(scopes []steward.Scope) string {
 // period, or its class has no days.
 func keptUntil(scopes string) (until time.Time) {
 	for _, scope := range steward.ParseScopes(scopes) {
-		class, period, _ := strings.Cut(string(scope), "/")
+		class, end, ok := scope.Period()
 		for _, rule := range steward.Classes() {
-			if string(rule.Class) != class || rule.Days == 0 {
-				continue
-			}
-			end := time.Time{}
-			if day, err := time.Parse(time.DateOnly, period); err == nil {
-				end = day.AddDate(0, 0, 1)
-			} else if month, err := time.Parse(monthLayout, period); err == nil {
-				end = month.AddDate(0, 1, 0)
-			} else {
-				continue
-			}
-			if end = end.AddDate(0, 0, rule.Days); end.After(until) {
-				until = end
+			if goes := end.AddDate(0, 0, rule.Days); ok && rule.Class == class && goes.After(until) {
+				until = goes
 			}
 		}
 	}

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 
+	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/layout"
 	"github.com/stewardhq/steward/internal/ledger/tree"
@@ -26,7 +28,8 @@ type readEntry struct {
 	parts    int
 	partless bool // the parts can't be told apart, or aren't as many
 	changed  []int
-	rotation *ledger.Row // the entry itself, where it brings in another key
+	absent   []int       // parts that were dropped
+	whole    *ledger.Row // the entry itself, where more of its header is needed
 }
 
 // page is the entries of one range of numbers.
@@ -60,24 +63,64 @@ func (v *verification) readRow(row *ledger.Row, b *layout.Brief, scratch *[]byte
 			e.kind = ledger.Kind(kind)
 		}
 	}
-	if e.kind == ledger.KeyRotated {
-		e.rotation = &ledger.Row{Seq: row.Seq, Header: bytes.Clone(row.Header)}
-	}
 	e.says, e.micros, e.intent, e.intends, e.parts = b.Seq, b.Micros, b.Intent, b.Intends, len(b.Parts)
-	if v.src.HeadersOnly {
-		return e
+	if !v.src.HeadersOnly {
+		e.holdParts(row, b)
 	}
+	if e.kind == ledger.KeyRotated || e.kind == ledger.PurgeBegun || len(e.absent) > 0 {
+		e.whole = &ledger.Row{Seq: row.Seq, Header: bytes.Clone(row.Header)}
+	}
+	return e
+}
+
+// holdParts holds the parts of an entry against its header.
+func (e *readEntry) holdParts(row *ledger.Row, b *layout.Brief) {
 	boxes, err := layout.SplitParts(row.Parts)
 	if err != nil || len(boxes) != len(b.Parts) {
 		e.partless = true
-		return e
+		return
 	}
 	for i, box := range boxes {
-		if sum := sha256.Sum256(box); b.Parts[i].Size != len(box) || !bytes.Equal(sum[:], b.Parts[i].SHA256[:tree.HashSize]) {
+		if len(box) == 0 {
+			e.absent = append(e.absent, i)
+		} else if sum := sha256.Sum256(box); b.Parts[i].Size != len(box) || !bytes.Equal(sum[:], b.Parts[i].SHA256[:tree.HashSize]) {
 			e.changed = append(e.changed, i)
 		}
 	}
-	return e
+}
+
+// explain remembers which parts an entry hasn't any more, and what a purge on record let go.
+func (v *verification) explain(e *readEntry) {
+	h, err := ledger.Decode(e.whole)
+	if err != nil {
+		return // it was found unreadable
+	}
+	if e.kind == ledger.PurgeBegun {
+		for _, scope := range h.Targets {
+			v.purged[steward.Scope(scope)] = true
+		}
+	}
+	for _, i := range e.absent {
+		var periods []steward.Scope
+		for _, scope := range h.Parts[i].Scopes {
+			if _, _, ok := scope.Period(); ok {
+				periods = append(periods, scope)
+			}
+		}
+		list := steward.Sealed{Scopes: periods}.ScopeList()
+		if _, seen := v.absent[list]; !seen {
+			v.absent[list] = e.seq
+		}
+	}
+}
+
+// absences finds parts that aren't there though nothing on record let them go.
+func (v *verification) absences() {
+	for _, list := range slices.Sorted(maps.Keys(v.absent)) {
+		if !slices.ContainsFunc(steward.ParseScopes(list), func(scope steward.Scope) bool { return v.purged[scope] }) {
+			v.findAt(v.absent[list], "from entry %d on, parts are missing, and no purge on record explains it", v.absent[list])
+		}
+	}
 }
 
 // decodeBrief reads a header that isn't written as Steward writes them.

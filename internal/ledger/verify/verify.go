@@ -55,7 +55,7 @@ type Finding struct {
 // What it can't see from here: a whole store put back to an older state of its own, unless a checkpoint of
 // the newer one is among those remembered.
 func Ledger(ctx context.Context, src Source, ws steward.WorkspaceID, progress func(done, total uint64)) (Report, error) {
-	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: tree.Ranges.NewEmptyRange(0), open: map[uint64]bool{}, key: 1}
+	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: tree.Ranges.NewEmptyRange(0), open: map[uint64]bool{}, absent: map[string]uint64{}, purged: map[steward.Scope]bool{}, key: 1}
 	for _, kind := range ledger.Kinds() {
 		v.kinds = append(v.kinds, string(kind))
 	}
@@ -86,7 +86,9 @@ type verification struct {
 	leaves []byte         // of the entries since; at most keptLeaves of them
 	last   int64          // the time of the last entry
 	open   map[uint64]bool
-	known  []ledger.Checkpoint // that are remembered, by size, and weren't reached yet
+	absent map[string]uint64      // the first entry that misses a part sealed in these periods
+	purged map[steward.Scope]bool // on record
+	known  []ledger.Checkpoint    // that are remembered, by size, and weren't reached yet
 
 	checkpoints []ledger.StoredCheckpoint // read ahead
 	from        uint64                    // the next to read
@@ -154,6 +156,7 @@ func (v *verification) ledger(ctx context.Context, progress func(done, total uin
 	if err := v.ending(ctx, head); err != nil {
 		return err
 	}
+	v.absences()
 	if err := v.tiles(ctx); err != nil {
 		return err
 	}
@@ -244,8 +247,11 @@ func (v *verification) entry(ctx context.Context, e *readEntry) error {
 		v.findAt(e.seq, "entry %d is earlier than the one before it", e.seq)
 	}
 	v.last = e.micros
-	if e.rotation != nil {
-		v.rotations = append(v.rotations, *e.rotation)
+	if e.whole != nil && e.kind == ledger.KeyRotated {
+		v.rotations = append(v.rotations, *e.whole)
+	}
+	if e.whole != nil {
+		v.explain(e)
 	}
 	if e.partless {
 		v.findAt(e.seq, "entry %d should have %d parts, and they aren't there", e.seq, e.parts)
