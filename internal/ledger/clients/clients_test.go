@@ -24,10 +24,13 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/blob"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/segment"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/store"
+	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
 const (
@@ -54,23 +57,54 @@ func leaves(bundle []byte) ([][]byte, error) {
 	return hashes, nil
 }
 
-// TestTesseraAcceptsOurLogs grows a log, and lets Tessera's fsck and client check it at each size, in an
-// exported folder and over HTTP.
+// opener opens a new database for data, or one for keys.
+type opener func(t *testing.T, keys bool) (*store.DB, error)
+
+func onSQLite(t *testing.T, keys bool) (*store.DB, error) {
+	if keys {
+		return store.OpenKeyring(context.Background(), t.TempDir())
+	}
+	return store.OpenData(context.Background(), t.TempDir())
+}
+
+func onPostgres(t *testing.T, keys bool) (*store.DB, error) {
+	at := store.Postgres{URL: postgres.Start(t).Database(t)}
+	if keys {
+		return at.OpenKeyring(context.Background())
+	}
+	return at.OpenData(context.Background())
+}
+
+// TestTesseraAcceptsOurLogs grows a log on both databases, as it is and with what is signed sealed into
+// segments on the way, and lets Tessera's fsck and client check it at each size.
 func TestTesseraAcceptsOurLogs(t *testing.T) {
+	for name, open := range map[string]opener{"sqlite": onSQLite, "postgres": onPostgres} {
+		t.Run(name, func(t *testing.T) { accepts(t, open, false) })
+		t.Run(name+", sealed", func(t *testing.T) { accepts(t, open, true) })
+	}
+}
+
+// accepts looks at a log in an exported folder and over HTTP.
+func accepts(t *testing.T, open opener, seal bool) {
 	ctx := context.Background()
-	dir := t.TempDir()
-	keeper := keyring.FileKeeper{Dir: filepath.Join(dir, "root")}
+	keeper := keyring.FileKeeper{Dir: filepath.Join(t.TempDir(), "root")}
 	must(t, keeper.Create(rand.Reader))
-	ring, err := store.OpenKeyring(ctx, dir)
+	ring, err := open(t, true)
 	must(t, err)
 	keys, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: ring}, Keeper: keeper, Rand: rand.Reader})
 	must(t, err)
-	data, err := store.OpenData(ctx, dir)
+	data, err := open(t, false)
 	must(t, err)
-	book, err := ledger.Open(ctx, ledger.Config{Store: store.Ledger{DB: data}, Sealer: keys, Now: time.Now, Rand: rand.Reader, Origin: "steward.test"})
+	record := &segment.Store{Store: store.Ledger{DB: data}, Manifest: store.Segments{DB: data}, Blobs: blob.Folder{Dir: t.TempDir(), Now: time.Now}}
+	archivist := &segment.Archivist{Store: record, Catalog: store.Segments{DB: data}, Sealer: keys, Spool: t.TempDir(), Now: time.Now, Rand: rand.Reader, Entries: 256}
+	book, err := ledger.Open(ctx, ledger.Config{Store: record, Sealer: keys, Now: time.Now, Rand: rand.Reader, Origin: "steward.test"})
 	must(t, err)
-	t.Cleanup(func() { must(t, errors.Join(book.Close(ctx), data.Close(), ring.Close())) })
-	shown := tlog.Log{Store: store.Ledger{DB: data}, Sealer: keys}
+	t.Cleanup(func() {
+		must(t, book.Close(ctx))
+		record.Close()
+		must(t, errors.Join(data.Close(), ring.Close()))
+	})
+	shown := tlog.Log{Store: record, Sealer: keys}
 
 	server := httptest.NewServer(shown.Handler(func(w http.ResponseWriter, _ *http.Request, err error) {
 		status := http.StatusInternalServerError
@@ -100,6 +134,14 @@ func TestTesseraAcceptsOurLogs(t *testing.T) {
 		}
 		_, err := book.Checkpoint(ctx, ws)
 		must(t, err)
+		if seal {
+			must(t, archivist.Pass(ctx))
+			rows, err := record.Store.Rows(ctx, ws, 0, 1, false)
+			must(t, err)
+			if len(rows) == 1 && rows[0].Seq != to/256*256 {
+				t.Fatalf("at %d the tail begins with entry %d: not all that could be is sealed", to, rows[0].Seq)
+			}
+		}
 		cp, err := shown.Export(ctx, ws, folder, nil)
 		must(t, err)
 		vkey, err := os.ReadFile(filepath.Join(folder, "vkey"))
