@@ -78,6 +78,10 @@ func (c *Claim) Release() error {
 	}
 	close(c.end)
 	<-c.done
+	ctx, cancel := context.WithTimeout(context.Background(), claimPing)
+	defer cancel()
+	// A server may take a while to notice that a session ended; where it is lost already, so is the lock.
+	_, _ = c.conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1)`, int64(claimLock))
 	// The lock goes with its session, which therefore mustn't go back to the pool.
 	_ = c.conn.Raw(func(conn any) error { return conn.(*stdlib.Conn).Conn().Close(context.Background()) })
 	_ = c.conn.Close()
