@@ -15,7 +15,6 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/file"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/config"
-	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/export"
 )
@@ -119,42 +118,58 @@ func writeFormat(ctx context.Context, all *ledgers, ws steward.WorkspaceID, q le
 	return entries, e.Checkpoint, err
 }
 
-// openToExport opens one workspace's ledger, with the export on record where it can be written.
+// openToExport opens one workspace's ledger for reading, with the export on record where that can be written.
 func openToExport(ctx context.Context, in *command.Invocation, c config.Server, only string, record bool) (_ *ledgers, recorded bool, err error) {
-	all, err := openLedgers(ctx, c, only, record)
-	if kind := steward.KindOf(err); record && err != nil && (kind == steward.Conflict || kind == steward.Unavailable) {
-		record = false
-		if all, err = openLedgers(ctx, c, only, false); err == nil {
+	if record {
+		err := recordExport(ctx, c, only)
+		if kind := steward.KindOf(err); err != nil && kind != steward.Conflict && kind != steward.Unavailable {
+			return nil, false, err
+		} else if err != nil {
 			fmt.Fprintln(in.Err, "note: this export isn't on record, since the data can't be written now; one through the API is (GET /api/v1/log?format=…)")
+			record = false
 		}
 	}
-	if err != nil {
-		return nil, false, err
+	all, err := openLedgers(ctx, c, only, false)
+	if err == nil {
+		if err = all.one(); err != nil {
+			err = errors.Join(err, all.Close())
+		}
 	}
-	if len(all.workspaces) != 1 {
-		err = steward.Errorf(steward.Invalid, "there are %d workspaces in this folder; name one with --workspace", len(all.workspaces))
-	} else if record {
-		err = all.recordExport(ctx, all.workspaces[0])
-	}
-	if err != nil {
-		return nil, false, errors.Join(err, all.Close())
-	}
-	return all, record, nil
+	return all, record, err
 }
 
-// recordExport writes down that whoever can read the data folder exports a ledger, and has that signed.
-func (l *ledgers) recordExport(ctx context.Context, ws identity.Workspace) (err error) {
-	book, err := ledger.Open(ctx, ledger.Config{Store: l.record, Sealer: l.sealer, Now: time.Now, Rand: rand.Reader, Origin: logOrigin})
+// one refuses several workspaces where one has to be named.
+func (l *ledgers) one() error {
+	if len(l.workspaces) != 1 {
+		return steward.Errorf(steward.Invalid, "there are %d workspaces in this folder; name one with --workspace", len(l.workspaces))
+	}
+	return nil
+}
+
+// recordExport writes down that whoever can read the data folder exports a ledger, and has that signed. It lets
+// go of the folder again, so that a server can start while a long export goes on. Where another process has the
+// folder, the error is of kind Conflict.
+func recordExport(ctx context.Context, c config.Server, only string) (err error) {
+	all, err := openLedgers(ctx, c, only, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, all.Close()) }()
+	if err := all.one(); err != nil {
+		return err
+	}
+	book, err := ledger.Open(ctx, ledger.Config{Store: all.record, Sealer: all.sealer, Now: time.Now, Rand: rand.Reader, Origin: logOrigin})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, book.Close(ctx)) }()
-	if _, err := book.Append(ctx, ws.ID, ledger.Entry{
+	ws := all.workspaces[0].ID
+	if _, err := book.Append(ctx, ws, ledger.Entry{
 		Kind: ledger.LedgerRead, Caller: "operator", System: "steward", Tool: "export", Outcome: ledger.OK,
 	}); err != nil {
 		return err
 	}
-	_, err = book.Checkpoint(ctx, ws.ID)
+	_, err = book.Checkpoint(ctx, ws)
 	return err
 }
 
