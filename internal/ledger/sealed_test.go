@@ -101,12 +101,11 @@ func TestVerifyFindsWhatWasTamperedWithInSegments(t *testing.T) {
 			return r
 		}
 		sound(t, look(t), 600)
-		left, err := at.behind(t).Query(`SELECT seq FROM ledger_tail WHERE workspace = 'ws_1' AND seq < 512`)
-		must(t, err)
-		if left.Next() {
+		var left int
+		must(t, at.behind(t).QueryRow(`SELECT count(*) FROM ledger_tail WHERE workspace = 'ws_1' AND seq < 512`).Scan(&left))
+		if left > 0 {
 			t.Fatal("what is sealed is in the tail too, so that nothing here is about segments")
 		}
-		must(t, left.Close())
 		back := at.keep(t)
 
 		// content changes the bytes of our second segment's object of a kind.

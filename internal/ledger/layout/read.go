@@ -60,8 +60,8 @@ func (r *briefReader) header() bool {
 		return false
 	}
 	r.into.Micros = when.UnixMicro()
-	for i := range briefFields {
-		if field := &briefFields[i]; r.literal(field.key) && !r.value(field.sort) {
+	for _, field := range briefFields {
+		if r.literal(field.key) && !r.value(field.sort) {
 			return false
 		}
 	}

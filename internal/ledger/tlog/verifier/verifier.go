@@ -68,11 +68,11 @@ func Check(dir string) (Log, error) {
 	}
 	size, err := strconv.Atoi(lines[1])
 	if err != nil {
-		return l, fmt.Errorf("the checkpoint's size: %v", err)
+		return l, fmt.Errorf("the checkpoint's size: %w", err)
 	}
 	want, err := base64.StdEncoding.DecodeString(lines[2])
 	if err != nil {
-		return l, fmt.Errorf("the checkpoint's root: %v", err)
+		return l, fmt.Errorf("the checkpoint's root: %w", err)
 	}
 	l.Origin = lines[0]
 
