@@ -35,9 +35,12 @@ func TestMain(m *testing.M) {
 //	org NAME PATH SOQL            sets a variable from what ORG_REP sees in the sandbox
 //	corrupt FILE TEXT             flips one bit of TEXT in a file
 //	until TEXT COMMAND…           runs a command again until its output holds TEXT
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata")) }
+
+// scripts is how those in a folder are run.
+func scripts(dir string) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "STEWARD_URL=http://127.0.0.1:9", "STEWARD_TOKEN=", "GORACE="+os.Getenv("GORACE"))
 			e.Values["servers"] = &servers{running: map[string]*exec.Cmd{}}
@@ -46,7 +49,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"start": start, "end": end, "status": status, "get": get, "org": fromOrg, "corrupt": corrupt, "until": until,
 		},
-	})
+	}
 }
 
 // servers are the processes that a script started.
