@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -115,6 +116,9 @@ func writeFormat(ctx context.Context, all *ledgers, ws steward.WorkspaceID, q le
 		return 0, ledger.Checkpoint{}, err
 	}
 	entries, err := e.Write(ctx, to, as, spool, count)
+	if path := (*fs.PathError)(nil); err != nil && steward.KindOf(err) == steward.Internal && errors.As(err, &path) {
+		err = steward.Errorf(steward.Unavailable, "%s can't be written; check where it leads, and the disk's space", path.Path).Because(err)
+	}
 	return entries, e.Checkpoint, err
 }
 
