@@ -41,6 +41,7 @@ var house = []room{
 	{"internal/keyring/transit", "keyring", "what encrypts the root key's file?"},
 	{"internal/blob", "", "where do the sealed objects lie?"},
 	{"internal/blob/blobtest", "blob", "one suite for all places of objects"},
+	{"internal/backup", "blob", "what is kept elsewhere, and how does it come back?"},
 	{"internal/ledger/segment/columns", "", "how do entries lie in a Parquet file?"},
 	{"internal/ledger/segment", "ledger ledger/layout ledger/tree ledger/segment/columns blob", "where is the old part of the record?"},
 	{"internal/ledger/export", "ledger ledger/ocsf ledger/segment/columns ledger/tlog ledger/tree", "what leaves as a file?"},
@@ -64,7 +65,7 @@ var house = []room{
 
 	// The edges.
 	{"internal/store/database", "", "how is a transaction durable, and whose rows may it touch?"},
-	{"internal/store", "store/database identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent", "implements the small Store interfaces that they declare"},
+	{"internal/store", "store/database backup identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent", "implements the small Store interfaces that they declare"},
 	{"internal/store/storetest", "identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent", "one conformance suite for each of those interfaces; it knows no database"},
 	{"internal/store/storetest/postgres", "", "a server to test on; in tests only"},
 	{"internal/api/wire", "ledger llm", "the JSON that goes over the wire, for whoever speaks to the API"},
