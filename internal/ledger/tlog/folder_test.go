@@ -17,6 +17,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/ledger/verify"
+	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
 // verified verifies an exported folder with a key, and with nothing else.
@@ -41,38 +42,40 @@ func says(r verify.Report) string {
 
 // TestExportsVerifyWithoutKeyring exports logs over the edges of tiles, each into the folder of the one before too.
 func TestExportsVerifyWithoutKeyring(t *testing.T) {
-	h := open(t, nil)
-	going := t.TempDir()
-	size := 0
-	for _, to := range sizes {
-		cp := h.grow(t, ws, to-size)
-		size = to
-		fresh := t.TempDir()
-		for _, dir := range []string{going, fresh} {
-			_, err := h.log.Export(context.Background(), ws, dir, nil)
-			must(t, err)
-			r, err := verified(t, dir, cp.Key)
-			if err != nil || len(r.Findings) > 0 || r.Entries != uint64(size) || r.Unsigned != 0 || r.Checkpoint == nil || r.Checkpoint.Note != cp.Note {
-				t.Errorf("at %d: %+v, %v", size, r, err)
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		h := openOn(t, on, nil)
+		going := t.TempDir()
+		size := 0
+		for _, to := range sizes {
+			cp := h.grow(t, ws, to-size)
+			size = to
+			fresh := t.TempDir()
+			for _, dir := range []string{going, fresh} {
+				_, err := h.log.Export(context.Background(), ws, dir, nil)
+				must(t, err)
+				r, err := verified(t, dir, cp.Key)
+				if err != nil || len(r.Findings) > 0 || r.Entries != uint64(size) || r.Unsigned != 0 || r.Checkpoint == nil || r.Checkpoint.Note != cp.Note {
+					t.Errorf("at %d: %+v, %v", size, r, err)
+				}
 			}
 		}
-	}
-	rotated, err := h.book.Rotate(context.Background(), ws, ledger.Entry{Caller: "mem_1", System: "steward", Outcome: ledger.OK})
-	must(t, err)
-	_, err = h.log.Export(context.Background(), ws, going, nil)
-	must(t, err)
-	if r, err := verified(t, going, rotated.Key); err != nil || len(r.Findings) > 0 || r.Entries != uint64(size)+1 {
-		t.Errorf("after another key: %+v, %v", r, err)
-	}
-	f, err := tlog.OpenFolder(going)
-	must(t, err)
-	if f.Workspace() != ws || f.Key != h.grow(t, ws, 0).Key {
-		t.Errorf("it is of %s, with key %s", f.Workspace(), f.Key)
-	}
-	if _, err := f.Head(context.Background(), "ws_2"); steward.KindOf(err) != steward.NotFound {
-		t.Errorf("another workspace's: %v", err)
-	}
-	must(t, f.Close())
+		rotated, err := h.book.Rotate(context.Background(), ws, ledger.Entry{Caller: "mem_1", System: "steward", Outcome: ledger.OK})
+		must(t, err)
+		_, err = h.log.Export(context.Background(), ws, going, nil)
+		must(t, err)
+		if r, err := verified(t, going, rotated.Key); err != nil || len(r.Findings) > 0 || r.Entries != uint64(size)+1 {
+			t.Errorf("after another key: %+v, %v", r, err)
+		}
+		f, err := tlog.OpenFolder(going)
+		must(t, err)
+		if f.Workspace() != ws || f.Key != h.grow(t, ws, 0).Key {
+			t.Errorf("it is of %s, with key %s", f.Workspace(), f.Key)
+		}
+		if _, err := f.Head(context.Background(), "ws_2"); steward.KindOf(err) != steward.NotFound {
+			t.Errorf("another workspace's: %v", err)
+		}
+		must(t, f.Close())
+	})
 }
 
 // exported is one log of 700 entries in a folder, and its files' names.

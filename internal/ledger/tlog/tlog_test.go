@@ -25,6 +25,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/ledger/tlog/verifier"
 	"github.com/stewardhq/steward/internal/store"
+	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
 const ws steward.WorkspaceID = "ws_1"
@@ -36,17 +37,38 @@ type house struct {
 	data *store.DB
 }
 
+// onBoth runs a test on SQLite, and on Postgres with a server for it.
+func onBoth(t *testing.T, test func(t *testing.T, on *postgres.Server)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, nil) })
+	t.Run("postgres", func(t *testing.T) { test(t, postgres.Start(t)) })
+}
+
 func open(t *testing.T, checkpoints func(context.Context, steward.WorkspaceID, string) error) *house {
+	t.Helper()
+	return openOn(t, nil, checkpoints)
+}
+
+// openOn opens a house on a server, or where there is none on SQLite.
+func openOn(t *testing.T, on *postgres.Server, checkpoints func(context.Context, steward.WorkspaceID, string) error) *house {
 	t.Helper()
 	ctx := context.Background()
 	h := &house{dir: t.TempDir()}
 	keeper := keyring.FileKeeper{Dir: filepath.Join(h.dir, "root")}
 	must(t, keeper.Create(rand.Reader))
-	ring, err := store.OpenKeyring(ctx, h.dir)
+	openKeys, openData := store.OpenKeyring, store.OpenData
+	if on != nil {
+		openKeys = func(ctx context.Context, _ string) (*store.DB, error) {
+			return store.Postgres{URL: on.Database(t)}.OpenKeyring(ctx)
+		}
+		openData = func(ctx context.Context, _ string) (*store.DB, error) {
+			return store.Postgres{URL: on.Database(t)}.OpenData(ctx)
+		}
+	}
+	ring, err := openKeys(ctx, h.dir)
 	must(t, err)
 	keys, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: ring}, Keeper: keeper, Rand: rand.Reader})
 	must(t, err)
-	h.data, err = store.OpenData(ctx, h.dir)
+	h.data, err = openData(ctx, h.dir)
 	must(t, err)
 	h.log = tlog.Log{Store: store.Ledger{DB: h.data}, Sealer: keys}
 	h.book, err = ledger.Open(ctx, ledger.Config{Store: store.Ledger{DB: h.data}, Sealer: keys, Now: time.Now, Rand: rand.Reader, Origin: "steward.test", Checkpoints: checkpoints})
@@ -92,76 +114,78 @@ var sizes = []int{1, 2, 255, 256, 257, 600, 1024, 2100}
 // TestExportAndServeAgreeWithAnIndependentVerifier grows a log over the edges of tiles; each size is
 // exported, into one folder that goes on and a fresh one, and fetched over HTTP.
 func TestExportAndServeAgreeWithAnIndependentVerifier(t *testing.T) {
-	ctx := context.Background()
-	h := open(t, nil)
-	h.grow(t, "ws_2", 300)
-	server := httptest.NewServer(h.log.Handler(func(w http.ResponseWriter, _ *http.Request, err error) {
-		http.Error(w, steward.Message(err), map[steward.Kind]int{steward.NotFound: 404}[steward.KindOf(err)])
-	}))
-	defer server.Close()
-	going := filepath.Join(t.TempDir(), "a", "b")
-	size := 0
-	for _, to := range sizes {
-		cp := h.grow(t, ws, to-size)
-		size = to
-		fresh := t.TempDir()
-		for _, dir := range []string{going, fresh} {
-			var last uint64
-			exported, err := h.log.Export(ctx, ws, dir, func(done, total uint64) {
-				if done < last || total != uint64(size) {
-					t.Errorf("progress went from %d to %d of %d", last, done, total)
-				}
-				last = done
-			})
-			must(t, err)
-			if exported.Note != cp.Note || last != uint64(size) {
-				t.Errorf("exported %+v, progress to %d, want %+v", exported, last, cp)
-			}
-			l, err := verifier.Check(dir)
-			if err != nil || len(l.Headers) != size || !bytes.Equal(l.Root[:], cp.Root) || l.Origin != "steward.test/ws_1" {
-				t.Errorf("at %d the independent verifier says %v, over %d entries", size, err, len(l.Headers))
-			}
-		}
-		fetched := t.TempDir() // the same files, over HTTP
-		must(t, fs.WalkDir(os.DirFS(fresh), ".", func(name string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			body, response := get(t, server, "/tlog/ws_1/"+name)
-			if response.StatusCode != 200 {
-				return fmt.Errorf("%s: %s", name, response.Status)
-			}
-			want := "private, max-age=31536000, immutable"
-			if !strings.HasPrefix(name, "tile/") {
-				want = "no-store"
-			}
-			if got := response.Header.Get("Cache-Control"); got != want {
-				t.Errorf("%s may be cached %q, want %q", name, got, want)
-			}
-			must(t, os.MkdirAll(filepath.Dir(filepath.Join(fetched, name)), 0o755))
-			return os.WriteFile(filepath.Join(fetched, name), body, 0o644)
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on, nil)
+		h.grow(t, "ws_2", 300)
+		server := httptest.NewServer(h.log.Handler(func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, steward.Message(err), map[steward.Kind]int{steward.NotFound: 404}[steward.KindOf(err)])
 		}))
-		if _, err := verifier.Check(fetched); err != nil {
-			t.Errorf("at %d the independent verifier says of what was fetched: %v", size, err)
+		defer server.Close()
+		going := filepath.Join(t.TempDir(), "a", "b")
+		size := 0
+		for _, to := range sizes {
+			cp := h.grow(t, ws, to-size)
+			size = to
+			fresh := t.TempDir()
+			for _, dir := range []string{going, fresh} {
+				var last uint64
+				exported, err := h.log.Export(ctx, ws, dir, func(done, total uint64) {
+					if done < last || total != uint64(size) {
+						t.Errorf("progress went from %d to %d of %d", last, done, total)
+					}
+					last = done
+				})
+				must(t, err)
+				if exported.Note != cp.Note || last != uint64(size) {
+					t.Errorf("exported %+v, progress to %d, want %+v", exported, last, cp)
+				}
+				l, err := verifier.Check(dir)
+				if err != nil || len(l.Headers) != size || !bytes.Equal(l.Root[:], cp.Root) || l.Origin != "steward.test/ws_1" {
+					t.Errorf("at %d the independent verifier says %v, over %d entries", size, err, len(l.Headers))
+				}
+			}
+			fetched := t.TempDir() // the same files, over HTTP
+			must(t, fs.WalkDir(os.DirFS(fresh), ".", func(name string, d fs.DirEntry, err error) error {
+				if err != nil || d.IsDir() {
+					return err
+				}
+				body, response := get(t, server, "/tlog/ws_1/"+name)
+				if response.StatusCode != 200 {
+					return fmt.Errorf("%s: %s", name, response.Status)
+				}
+				want := "private, max-age=31536000, immutable"
+				if !strings.HasPrefix(name, "tile/") {
+					want = "no-store"
+				}
+				if got := response.Header.Get("Cache-Control"); got != want {
+					t.Errorf("%s may be cached %q, want %q", name, got, want)
+				}
+				must(t, os.MkdirAll(filepath.Dir(filepath.Join(fetched, name)), 0o755))
+				return os.WriteFile(filepath.Join(fetched, name), body, 0o644)
+			}))
+			if _, err := verifier.Check(fetched); err != nil {
+				t.Errorf("at %d the independent verifier says of what was fetched: %v", size, err)
+			}
 		}
-	}
-	for _, path := range []string{
-		"", "tile", "tile/0", "tile/0/", "tile/0/0", "tile/0/008.p/53", "tile/0/009", "tile/1/000", "tile/9/000", "tile/-1/000", "tile/data/000",
-		"tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/256.p/2", "tile/00/000", "tile/0/x000/000", "tile/entries/008", "tile/entries/008.p/53",
-		"tile/entries/x999/x999/x999/x999/x999/999", "tile/8/0/000", "checkpoint/", "vkey/x", "../ws_2/checkpoint", "tile/0/001/../000", "tile/3/000.p/1",
-	} {
-		if body, response := get(t, server, "/tlog/ws_1/"+path); response.StatusCode == 200 && !strings.Contains(path, "..") {
-			t.Errorf("%s gives %d bytes", path, len(body))
+		for _, path := range []string{
+			"", "tile", "tile/0", "tile/0/", "tile/0/0", "tile/0/008.p/53", "tile/0/009", "tile/1/000", "tile/9/000", "tile/-1/000", "tile/data/000",
+			"tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/256.p/2", "tile/00/000", "tile/0/x000/000", "tile/entries/008", "tile/entries/008.p/53",
+			"tile/entries/x999/x999/x999/x999/x999/999", "tile/8/0/000", "checkpoint/", "vkey/x", "../ws_2/checkpoint", "tile/0/001/../000", "tile/3/000.p/1",
+		} {
+			if body, response := get(t, server, "/tlog/ws_1/"+path); response.StatusCode == 200 && !strings.Contains(path, "..") {
+				t.Errorf("%s gives %d bytes", path, len(body))
+			}
 		}
-	}
-	if _, response := get(t, server, "/tlog/ws_none/checkpoint"); response.StatusCode != 404 {
-		t.Errorf("a log that isn't there: %s", response.Status)
-	}
-	response, err := server.Client().Post(server.URL+"/tlog/ws_1/checkpoint", "text/plain", nil)
-	must(t, err)
-	if response.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("a POST: %s", response.Status)
-	}
+		if _, response := get(t, server, "/tlog/ws_none/checkpoint"); response.StatusCode != 404 {
+			t.Errorf("a log that isn't there: %s", response.Status)
+		}
+		response, err := server.Client().Post(server.URL+"/tlog/ws_1/checkpoint", "text/plain", nil)
+		must(t, err)
+		if response.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("a POST: %s", response.Status)
+		}
+	})
 }
 
 func get(t *testing.T, s *httptest.Server, path string) ([]byte, *http.Response) {
@@ -213,86 +237,90 @@ func TestVerifierFindsEveryChangedFile(t *testing.T) {
 
 // TestProofs holds proofs between all sizes against the Go checksum database's own checks.
 func TestProofs(t *testing.T) {
-	ctx := context.Background()
-	h := open(t, nil)
-	var checkpoints []ledger.Checkpoint
-	size := 0
-	for _, to := range sizes {
-		checkpoints = append(checkpoints, h.grow(t, ws, to-size))
-		size = to
-	}
-	record := func(hashes [][32]byte) (p sumdb.RecordProof) {
-		for _, h := range hashes {
-			p = append(p, h)
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on, nil)
+		var checkpoints []ledger.Checkpoint
+		size := 0
+		for _, to := range sizes {
+			checkpoints = append(checkpoints, h.grow(t, ws, to-size))
+			size = to
 		}
-		return p
-	}
-	for i, cp := range checkpoints {
-		for _, seq := range []uint64{0, cp.Size / 3, cp.Size - 1} {
-			proof, err := h.log.Inclusion(ctx, ws, seq, cp.Size)
-			must(t, err)
-			leaf := sumdb.RecordHash(h.header(t, seq))
-			if err := sumdb.CheckRecord(record(proof), int64(cp.Size), sumdb.Hash(cp.Root), int64(seq), leaf); err != nil {
-				t.Errorf("entry %d in %d: %v", seq, cp.Size, err)
+		record := func(hashes [][32]byte) (p sumdb.RecordProof) {
+			for _, h := range hashes {
+				p = append(p, h)
 			}
-			if cp.Size > 1 && sumdb.CheckRecord(record(proof), int64(cp.Size), sumdb.Hash(cp.Root), int64(seq+1)%int64(cp.Size), leaf) == nil {
-				t.Errorf("the proof of entry %d in %d holds for another place too", seq, cp.Size)
+			return p
+		}
+		for i, cp := range checkpoints {
+			for _, seq := range []uint64{0, cp.Size / 3, cp.Size - 1} {
+				proof, err := h.log.Inclusion(ctx, ws, seq, cp.Size)
+				must(t, err)
+				leaf := sumdb.RecordHash(h.header(t, seq))
+				if err := sumdb.CheckRecord(record(proof), int64(cp.Size), sumdb.Hash(cp.Root), int64(seq), leaf); err != nil {
+					t.Errorf("entry %d in %d: %v", seq, cp.Size, err)
+				}
+				if cp.Size > 1 && sumdb.CheckRecord(record(proof), int64(cp.Size), sumdb.Hash(cp.Root), int64(seq+1)%int64(cp.Size), leaf) == nil {
+					t.Errorf("the proof of entry %d in %d holds for another place too", seq, cp.Size)
+				}
+			}
+			for _, before := range checkpoints[:i+1] {
+				proof, err := h.log.Consistency(ctx, ws, before.Size, cp.Size)
+				must(t, err)
+				if err := sumdb.CheckTree(sumdb.TreeProof(record(proof)), int64(cp.Size), sumdb.Hash(cp.Root), int64(before.Size), sumdb.Hash(before.Root)); err != nil {
+					t.Errorf("%d goes on from %d: %v", cp.Size, before.Size, err)
+				}
 			}
 		}
-		for _, before := range checkpoints[:i+1] {
-			proof, err := h.log.Consistency(ctx, ws, before.Size, cp.Size)
-			must(t, err)
-			if err := sumdb.CheckTree(sumdb.TreeProof(record(proof)), int64(cp.Size), sumdb.Hash(cp.Root), int64(before.Size), sumdb.Hash(before.Root)); err != nil {
-				t.Errorf("%d goes on from %d: %v", cp.Size, before.Size, err)
+		last := checkpoints[len(checkpoints)-1].Size
+		for _, c := range [][2]uint64{{last, last}, {0, last + 1}, {5, 5}} {
+			if _, err := h.log.Inclusion(ctx, ws, c[0], c[1]); steward.KindOf(err) != steward.NotFound {
+				t.Errorf("entry %d in %d: %v", c[0], c[1], err)
 			}
 		}
-	}
-	last := checkpoints[len(checkpoints)-1].Size
-	for _, c := range [][2]uint64{{last, last}, {0, last + 1}, {5, 5}} {
-		if _, err := h.log.Inclusion(ctx, ws, c[0], c[1]); steward.KindOf(err) != steward.NotFound {
-			t.Errorf("entry %d in %d: %v", c[0], c[1], err)
+		for _, c := range [][2]uint64{{0, 5}, {5, 4}, {5, last + 1}} {
+			if _, err := h.log.Consistency(ctx, ws, c[0], c[1]); steward.KindOf(err) != steward.NotFound {
+				t.Errorf("%d to %d: %v", c[0], c[1], err)
+			}
 		}
-	}
-	for _, c := range [][2]uint64{{0, 5}, {5, 4}, {5, last + 1}} {
-		if _, err := h.log.Consistency(ctx, ws, c[0], c[1]); steward.KindOf(err) != steward.NotFound {
-			t.Errorf("%d to %d: %v", c[0], c[1], err)
-		}
-	}
+	})
 }
 
 func TestReceipts(t *testing.T) {
-	ctx := context.Background()
-	h := open(t, nil)
-	cp := h.grow(t, ws, 700)
-	header := h.header(t, 321)
-	receipt, err := h.log.Receipt(ctx, ws, 321)
-	must(t, err)
-	if !bytes.HasPrefix(receipt, []byte("c2sp.org/tlog-proof@v1\nindex 321\n")) || !bytes.HasSuffix(receipt, []byte("\n\n"+cp.Note)) {
-		t.Errorf("the receipt is\n%s", receipt)
-	}
-	seq, signed, err := tlog.CheckReceipt(receipt, header, cp.Key)
-	if err != nil || seq != 321 || signed.Size != 700 || !bytes.Equal(signed.Root, cp.Root) {
-		t.Errorf("%d, %+v, %v", seq, signed, err)
-	}
-	other := h.grow(t, "ws_2", 3)
-	for name, c := range map[string]struct {
-		receipt, header []byte
-		vkey            string
-	}{
-		"another entry":  {receipt, h.header(t, 320), cp.Key},
-		"another log":    {receipt, header, other.Key},
-		"another number": {bytes.Replace(receipt, []byte("index 321"), []byte("index 320"), 1), header, cp.Key},
-		"another size":   {bytes.Replace(receipt, []byte("\n700\n"), []byte("\n701\n"), 1), header, cp.Key},
-		"no proof":       {receipt[:40], header, cp.Key},
-		"no key":         {receipt, header, "x"},
-	} {
-		if _, _, err := tlog.CheckReceipt(c.receipt, c.header, c.vkey); steward.KindOf(err) != steward.Invalid {
-			t.Errorf("%s: %v", name, err)
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on, nil)
+		cp := h.grow(t, ws, 700)
+		header := h.header(t, 321)
+		receipt, err := h.log.Receipt(ctx, ws, 321)
+		must(t, err)
+		if !bytes.HasPrefix(receipt, []byte("c2sp.org/tlog-proof@v1\nindex 321\n")) || !bytes.HasSuffix(receipt, []byte("\n\n"+cp.Note)) {
+			t.Errorf("the receipt is\n%s", receipt)
 		}
-	}
-	if _, err := h.log.Receipt(ctx, ws, 700); steward.KindOf(err) != steward.NotFound {
-		t.Errorf("a receipt for what isn't there: %v", err)
-	}
+		seq, signed, err := tlog.CheckReceipt(receipt, header, cp.Key)
+		if err != nil || seq != 321 || signed.Size != 700 || !bytes.Equal(signed.Root, cp.Root) {
+			t.Errorf("%d, %+v, %v", seq, signed, err)
+		}
+		other := h.grow(t, "ws_2", 3)
+		for name, c := range map[string]struct {
+			receipt, header []byte
+			vkey            string
+		}{
+			"another entry":  {receipt, h.header(t, 320), cp.Key},
+			"another log":    {receipt, header, other.Key},
+			"another number": {bytes.Replace(receipt, []byte("index 321"), []byte("index 320"), 1), header, cp.Key},
+			"another size":   {bytes.Replace(receipt, []byte("\n700\n"), []byte("\n701\n"), 1), header, cp.Key},
+			"no proof":       {receipt[:40], header, cp.Key},
+			"no key":         {receipt, header, "x"},
+		} {
+			if _, _, err := tlog.CheckReceipt(c.receipt, c.header, c.vkey); steward.KindOf(err) != steward.Invalid {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if _, err := h.log.Receipt(ctx, ws, 700); steward.KindOf(err) != steward.NotFound {
+			t.Errorf("a receipt for what isn't there: %v", err)
+		}
+	})
 }
 
 func FuzzCheckReceipt(f *testing.F) {
