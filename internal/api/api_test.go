@@ -15,75 +15,78 @@ import (
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/privacy"
+	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
 // Two tenants in one house: whatever one of them knows of the other's ids, there is no such thing for it.
 func TestAnotherTenantsIdsNameNothing(t *testing.T) {
-	t.Parallel()
-	h := open(t)
-	user, deal, contact := h.rep()
-	acme, rival := h.found("acme"), h.found("rival")
-	rep, spy := h.join(acme, "rep@acme.example", "member"), h.join(rival, "spy@rival.example", "member")
-	h.connect(acme, rep, user)
-	h.connect(rival, spy, user)
-	h.connect(rival, rival, h.users[0])
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		t.Parallel()
+		h := openOn(t, on)
+		user, deal, contact := h.rep()
+		acme, rival := h.found("acme"), h.found("rival")
+		rep, spy := h.join(acme, "rep@acme.example", "member"), h.join(rival, "spy@rival.example", "member")
+		h.connect(acme, rep, user)
+		h.connect(rival, spy, user)
+		h.connect(rival, rival, h.users[0])
 
-	var run wire.Answer
-	h.do(rep, "POST", "/api/v1/ask", map[string]string{
-		"question": fmt.Sprintf("Set the next step of %s to 'Call %s'", deal.Text("Name"), contact.Text("Name")),
-	}, http.StatusAccepted, &run)
-	var tokens struct{ Tokens []wire.Token }
-	h.do(rep, "GET", "/api/v1/tokens", nil, http.StatusOK, &tokens)
-	before := len(h.entries(acme))
+		var run wire.Answer
+		h.do(rep, "POST", "/api/v1/ask", map[string]string{
+			"question": fmt.Sprintf("Set the next step of %s to 'Call %s'", deal.Text("Name"), contact.Text("Name")),
+		}, http.StatusAccepted, &run)
+		var tokens struct{ Tokens []wire.Token }
+		h.do(rep, "GET", "/api/v1/tokens", nil, http.StatusOK, &tokens)
+		before := len(h.entries(acme))
 
-	for _, who := range []person{rival, spy} {
-		var answers []byte
-		for _, r := range []struct {
-			method, path string
-			body         any
-			status       int
-		}{
-			{"GET", "/api/v1/runs/" + string(run.Run), nil, 404},
-			{"GET", "/api/v1/runs/" + string(run.Run) + "?purpose=audit", nil, 404},
-			{"GET", "/api/v1/runs/" + string(run.Run) + "/dialogue?purpose=audit", nil, 404},
-			{"POST", "/api/v1/approvals/" + string(run.Approval.ID), map[string]string{"decision": "approve"}, 404},
-			{"POST", "/api/v1/approvals/" + string(run.Approval.ID), map[string]string{"decision": "deny"}, 404},
-			{"POST", "/api/v1/ask", map[string]string{"question": "Show the pipeline", "conversation": string(run.Conversation)}, 404},
-			{"DELETE", "/api/v1/members/" + string(rep.id), nil, 404},
-			{"DELETE", "/api/v1/members/" + rep.email, nil, 404},
-			{"GET", "/api/v1/tokens?member=" + string(rep.id), nil, 404},
-			{"POST", "/api/v1/tokens", map[string]string{"member": string(rep.id)}, 404},
-			{"DELETE", "/api/v1/tokens/" + string(tokens.Tokens[0].ID), nil, 404},
-			{"POST", "/api/v1/connections", map[string]string{"system": "salesforce", "instance_url": h.orgURL, "access_token": "x", "member": string(rep.id)}, 404},
-			{"GET", "/api/v1/workspaces/acme", nil, 404},
-			{"GET", "/api/v1/log?purpose=audit&run=" + string(run.Run), nil, 200},
-			{"GET", "/api/v1/approvals", nil, 200},
-			{"GET", "/api/v1/workspace", nil, 200},
-			{"GET", "/api/v1/connections", nil, 200},
-		} {
-			answers = append(answers, h.do(who, r.method, r.path, r.body, r.status, nil)...)
-		}
-		for _, theirs := range []string{"acme", rep.email, string(rep.id), contact.Text("Name"), deal.Text("Name"), string(run.Approval.ID) + `","run`} {
-			// What was asked for may be said back; nothing else of it.
-			if text := strings.NewReplacer(`workspace \"acme\"`, "", rep.email, "").Replace(string(answers)); strings.Contains(text, theirs) {
-				t.Errorf("an answer holds %q", theirs)
+		for _, who := range []person{rival, spy} {
+			var answers []byte
+			for _, r := range []struct {
+				method, path string
+				body         any
+				status       int
+			}{
+				{"GET", "/api/v1/runs/" + string(run.Run), nil, 404},
+				{"GET", "/api/v1/runs/" + string(run.Run) + "?purpose=audit", nil, 404},
+				{"GET", "/api/v1/runs/" + string(run.Run) + "/dialogue?purpose=audit", nil, 404},
+				{"POST", "/api/v1/approvals/" + string(run.Approval.ID), map[string]string{"decision": "approve"}, 404},
+				{"POST", "/api/v1/approvals/" + string(run.Approval.ID), map[string]string{"decision": "deny"}, 404},
+				{"POST", "/api/v1/ask", map[string]string{"question": "Show the pipeline", "conversation": string(run.Conversation)}, 404},
+				{"DELETE", "/api/v1/members/" + string(rep.id), nil, 404},
+				{"DELETE", "/api/v1/members/" + rep.email, nil, 404},
+				{"GET", "/api/v1/tokens?member=" + string(rep.id), nil, 404},
+				{"POST", "/api/v1/tokens", map[string]string{"member": string(rep.id)}, 404},
+				{"DELETE", "/api/v1/tokens/" + string(tokens.Tokens[0].ID), nil, 404},
+				{"POST", "/api/v1/connections", map[string]string{"system": "salesforce", "instance_url": h.orgURL, "access_token": "x", "member": string(rep.id)}, 404},
+				{"GET", "/api/v1/workspaces/acme", nil, 404},
+				{"GET", "/api/v1/log?purpose=audit&run=" + string(run.Run), nil, 200},
+				{"GET", "/api/v1/approvals", nil, 200},
+				{"GET", "/api/v1/workspace", nil, 200},
+				{"GET", "/api/v1/connections", nil, 200},
+			} {
+				answers = append(answers, h.do(who, r.method, r.path, r.body, r.status, nil)...)
+			}
+			for _, theirs := range []string{"acme", rep.email, string(rep.id), contact.Text("Name"), deal.Text("Name"), string(run.Approval.ID) + `","run`} {
+				// What was asked for may be said back; nothing else of it.
+				if text := strings.NewReplacer(`workspace \"acme\"`, "", rep.email, "").Replace(string(answers)); strings.Contains(text, theirs) {
+					t.Errorf("an answer holds %q", theirs)
+				}
+			}
+			// A token of theirs in a question is a text like any other.
+			token := privacy.Tokens(string(h.do(rep, "GET", "/api/v1/runs/"+string(run.Run)+"/dialogue", nil, http.StatusOK, nil)))
+			if len(token) == 0 {
+				t.Fatal("the dialogue has no token")
+			}
+			if answer := h.do(who, "POST", "/api/v1/ask", map[string]string{"question": "Find contact " + token[0]}, http.StatusGone, nil); strings.Contains(string(answer), contact.Text("Name")) {
+				t.Errorf("another tenant's token was read: %s", answer)
 			}
 		}
-		// A token of theirs in a question is a text like any other.
-		token := privacy.Tokens(string(h.do(rep, "GET", "/api/v1/runs/"+string(run.Run)+"/dialogue", nil, http.StatusOK, nil)))
-		if len(token) == 0 {
-			t.Fatal("the dialogue has no token")
+		for _, e := range h.entries(acme)[before:] {
+			if e.OnBehalfOf != acme.id && e.OnBehalfOf != rep.id {
+				t.Errorf("the other tenant is in this one's record: %+v", e)
+			}
 		}
-		if answer := h.do(who, "POST", "/api/v1/ask", map[string]string{"question": "Find contact " + token[0]}, http.StatusGone, nil); strings.Contains(string(answer), contact.Text("Name")) {
-			t.Errorf("another tenant's token was read: %s", answer)
-		}
-	}
-	for _, e := range h.entries(acme)[before:] {
-		if e.OnBehalfOf != acme.id && e.OnBehalfOf != rep.id {
-			t.Errorf("the other tenant is in this one's record: %+v", e)
-		}
-	}
-	h.do(rep, "POST", "/api/v1/approvals/"+string(run.Approval.ID), map[string]string{"decision": "approve"}, http.StatusOK, &run)
+		h.do(rep, "POST", "/api/v1/approvals/"+string(run.Approval.ID), map[string]string{"decision": "approve"}, http.StatusOK, &run)
+	})
 }
 
 func TestColleagues(t *testing.T) {

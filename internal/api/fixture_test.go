@@ -35,6 +35,7 @@ import (
 	"github.com/stewardhq/steward/internal/sandbox"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 	"github.com/stewardhq/steward/internal/store"
+	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
 var today = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
@@ -91,7 +92,19 @@ func (a appender) Commit(ctx context.Context, advances []ledger.Advance) error {
 	return a.Appender.Commit(ctx, advances)
 }
 
+// onBoth runs a test on SQLite, and on Postgres with a server for it.
+func onBoth(t *testing.T, test func(t *testing.T, on *postgres.Server)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, nil) })
+	t.Run("postgres", func(t *testing.T) { test(t, postgres.Start(t)) })
+}
+
 func open(t *testing.T) *house {
+	t.Helper()
+	return openOn(t, nil)
+}
+
+// openOn opens a house on a server, or where there is none on SQLite.
+func openOn(t *testing.T, on *postgres.Server) *house {
 	t.Helper()
 	ctx, dir := context.Background(), t.TempDir()
 	h := &house{t: t, log: &bytes.Buffer{}, org: org.Acme(1, today)}
@@ -103,9 +116,18 @@ func open(t *testing.T) *house {
 
 	now := func() time.Time { return today.Add(time.Duration(h.later.Load()) * time.Second) }
 	log := slog.New(slog.NewTextHandler(h.log, nil))
-	data, err := store.OpenData(ctx, dir)
+	openData, openKeys := store.OpenData, store.OpenKeyring
+	if on != nil {
+		openData = func(ctx context.Context, _ string) (*store.DB, error) {
+			return store.Postgres{URL: on.Database(t)}.OpenData(ctx)
+		}
+		openKeys = func(ctx context.Context, _ string) (*store.DB, error) {
+			return store.Postgres{URL: on.Database(t)}.OpenKeyring(ctx)
+		}
+	}
+	data, err := openData(ctx, dir)
 	h.must(err)
-	keys, err := store.OpenKeyring(ctx, dir)
+	keys, err := openKeys(ctx, dir)
 	h.must(err)
 	keeper := keyring.FileKeeper{Dir: filepath.Join(dir, "root")}
 	h.must(keeper.Create(rand.Reader))
