@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -243,8 +242,20 @@ func (a *Archivist) seal(ctx context.Context, ws steward.WorkspaceID, first, ent
 	return s, err
 }
 
-// trim deletes the tail's rows that are sealed, a few at a time.
+// trim deletes the tail's rows that are sealed, a few at a time. Only the last segment can have any; that its
+// objects are there is looked at once more, since a sweep whose clock is wrong may have met them on their way.
 func (a *Archivist) trim(ctx context.Context, ws steward.WorkspaceID) error {
+	last, err := a.Store.Manifest.Segments(ctx, ws, Span{End: math.MaxInt64, Since: math.MinInt64, Until: math.MaxInt64, Backward: true, Limit: 1})
+	if err != nil || len(last) == 0 {
+		return err
+	}
+	for _, o := range last[0].Objects {
+		object, err := a.Store.Blobs.Open(ctx, o.Name)
+		if err != nil {
+			return damaged(ws, last[0].First, last[0].End(), err)
+		}
+		_ = object.Close()
+	}
 	for {
 		more, err := a.Catalog.Trim(ctx, ws, a.Now().Add(-retained).UnixMicro())
 		if err != nil || !more {
@@ -385,7 +396,7 @@ func (a *Archivist) Sweep(ctx context.Context) error {
 			if named[name] {
 				continue
 			}
-			if err := a.Store.Blobs.Delete(ctx, name); err != nil {
+			if err := a.Store.Blobs.Delete(ctx, name); err != nil && steward.KindOf(err) != steward.Conflict { // locked: its time comes
 				return err
 			}
 		}
@@ -393,7 +404,7 @@ func (a *Archivist) Sweep(ctx context.Context) error {
 		return nil
 	}
 	err := a.Store.Blobs.List(ctx, prefix, func(name string, modified time.Time) error {
-		if !strings.HasPrefix(name, prefix) || a.Now().Sub(modified) < leftover {
+		if a.Now().Sub(modified) < leftover {
 			return nil
 		}
 		if old = append(old, name); len(old) < objectsAtOnce {

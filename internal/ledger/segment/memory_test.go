@@ -19,6 +19,7 @@ type memory struct {
 	mu      sync.Mutex
 	objects map[string][]byte
 	locked  map[string]time.Time
+	made    time.Time // when all of them seem to be made; now where it is zero
 }
 
 func newMemory() *memory {
@@ -70,14 +71,17 @@ func (m *memory) Lock(_ context.Context, name string, until time.Time) error {
 	return nil
 }
 
-// List says that all of them are made now.
 func (m *memory) List(_ context.Context, prefix string, fn func(name string, modified time.Time) error) error {
 	m.mu.Lock()
 	names := slices.Sorted(maps.Keys(m.objects))
 	m.mu.Unlock()
+	made := m.made
+	if made.IsZero() {
+		made = time.Now()
+	}
 	for _, name := range names {
 		if strings.HasPrefix(name, prefix) {
-			if err := fn(name, time.Now()); err != nil {
+			if err := fn(name, made); err != nil {
 				return err
 			}
 		}
