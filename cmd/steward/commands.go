@@ -23,6 +23,8 @@ func commands() command.Table {
 		{Name: "key rotate", Summary: "replace the key that signs the record", Run: member.RotateKey},
 		{Name: "erase", Summary: "forget a person", Usage: "--person salesforce:Contact:ID|EMAIL --yes", Run: member.Erase},
 		{Name: "retention", Summary: "show what is kept how long and what goes next, or change that", Usage: "[--set CLASS=DAYS]", Run: member.Retention},
+		{Name: "hold place", Summary: "keep everything from being purged or forgotten", Usage: "--ground CODE", Run: member.PlaceHold},
+		{Name: "hold release", Summary: "let go again what a hold kept", Usage: "ID", Run: member.ReleaseHold},
 		{Name: "init", Summary: "make a data folder with a workspace and its first administrator", Usage: "--workspace NAME --admin EMAIL", Run: runInit, Operator: true},
 		{Name: "serve", Summary: "serve the API", Run: runServe, Operator: true},
 		{Name: "workspace show", Summary: "show the workspace that your token belongs to", Run: member.ShowWorkspace},

@@ -112,17 +112,17 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 		Door: door, Store: store.Agent{DB: data}, Sealer: sealer, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel,
 		Now: o.Now, Rand: o.Rand,
 	}
-	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{vaultForgetter{vault}}, Now: o.Now, Rand: o.Rand}
+	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{vaultForgetter{vault}}, Now: o.Now, Rand: o.Rand}
 	schedule := retention.Schedule{Periods: store.Keyring{DB: s.keys}, Settings: store.Retention{DB: data}, Now: o.Now}
 	began := time.Now()
 	purger := &retention.Purger{
-		Schedule: schedule, Purges: store.Retention{DB: data}, Ledger: book, Shredder: sealer,
+		Schedule: schedule, Purges: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Shredder: sealer,
 		Droppers:   []retention.Dropper{store.Retention{DB: data}, segment.Dropper{Manifest: segments, Catalog: segments, Blobs: s.record.Blobs}},
 		Workspaces: s.workspaces, Uptime: func() time.Duration { return time.Since(began) }, Log: o.Log,
 	}
 	h.background(purger.Run)
 	h.server = &api.Server{
-		Schedule: &schedule, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Log: o.Log,
+		Schedule: &schedule, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Rand: o.Rand, Log: o.Log,
 		Tlog: log,
 	}
 	return h, nil

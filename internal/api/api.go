@@ -38,6 +38,7 @@ type Server struct {
 	Schedule  *retention.Schedule
 	Examples  []wire.Example
 	Now       func() time.Time
+	Rand      io.Reader
 	Log       *slog.Logger
 
 	verifying sessions
@@ -76,6 +77,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /api/v1/erasures", s.signedIn(s.erase))
 	mux.HandleFunc("GET /api/v1/retention", s.signedIn(s.retention))
 	mux.HandleFunc("PUT /api/v1/retention", s.signedIn(s.retain))
+	mux.HandleFunc("POST /api/v1/holds", s.signedIn(s.hold))
+	mux.HandleFunc("DELETE /api/v1/holds/{id}", s.signedIn(s.release))
 	mux.HandleFunc("GET /tlog/{workspace}/{path...}", s.signedIn(s.tlog))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, steward.Errorf(steward.NotFound, "there is nothing at this address; the API lives under /api/v1"))

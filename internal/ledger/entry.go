@@ -37,6 +37,8 @@ const (
 	ErasureRequested  Kind = "erasure.requested"
 	ErasureDone       Kind = "erasure.done"
 	RetentionSet      Kind = "retention.set"
+	HoldPlaced        Kind = "hold.placed"
+	HoldReleased      Kind = "hold.released"
 	PurgeBegun        Kind = "purge.begun"
 	PurgeDone         Kind = "purge.done"
 	ServerStarted     Kind = "server.started"
@@ -72,6 +74,8 @@ var kinds = [...]struct {
 	{ErasureRequested, "erasure requested"},
 	{ErasureDone, "erasure done"},
 	{RetentionSet, "retention changed"},
+	{HoldPlaced, "hold placed"},
+	{HoldReleased, "hold released"},
 	{PurgeBegun, "purge begun"},
 	{PurgeDone, "purge done"},
 	{ServerStarted, "server started"},

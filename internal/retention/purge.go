@@ -3,6 +3,7 @@ package retention
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -30,6 +31,7 @@ type Purges interface {
 type Purger struct {
 	Schedule
 	Purges   Purges
+	Holds    Holds
 	Ledger   *ledger.Ledger
 	Shredder interface {
 		Shred(ctx context.Context, ws steward.WorkspaceID, scopes ...steward.Scope) error
@@ -83,35 +85,37 @@ func (p *Purger) PurgeAll(ctx context.Context) (failed error) {
 
 // Purge destroys the keys of what is due in a workspace, then removes its bytes, and records both: what goes
 // is named before it goes. After a crash it goes on where it was. It does nothing while the clock can't be
-// trusted, since what is purged early can't be had back.
+// trusted, since what is purged early can't be had back, and nothing under a hold; one that is placed meanwhile
+// holds what isn't named yet.
 func (p *Purger) Purge(ctx context.Context, ws steward.WorkspaceID) (purged []steward.Scope, err error) {
 	if err := p.clock(ctx, ws); err != nil {
 		return nil, err
 	}
-	begun, err := p.Purges.Begun(ctx, ws)
+	going, err := p.Purges.Begun(ctx, ws) // by a process that is gone
 	if err != nil {
 		return nil, err
 	}
-	for len(begun) > 0 { // by a process that is gone
-		n := min(len(begun), atOnce)
-		if err := p.finish(ctx, ws, begun[:n]); err != nil {
-			return purged, err
-		}
-		purged, begun = append(purged, begun[:n]...), begun[n:]
-	}
 	due, err := p.due(ctx, ws)
 	if err != nil {
-		return purged, err
+		return nil, err
 	}
-	for len(due) > 0 {
-		some := due[:min(len(due), atOnce)]
+	for _, scope := range due {
+		if !slices.Contains(going, scope) {
+			going = append(going, scope)
+		}
+	}
+	for some := range slices.Chunk(going, atOnce) {
+		holds, err := p.Holds.Holds(ctx, ws)
+		if err != nil || len(holds) > 0 {
+			return purged, err
+		}
 		if err := p.Purges.Begin(ctx, ws, some); err != nil {
 			return purged, err
 		}
 		if err := p.finish(ctx, ws, some); err != nil {
 			return purged, err
 		}
-		purged, due = append(purged, some...), due[len(some):]
+		purged = append(purged, some...)
 	}
 	return purged, nil
 }

@@ -82,6 +82,7 @@ type Erasure struct {
 // Eraser forgets people.
 type Eraser struct {
 	Store      Store
+	Holds      Holds
 	Ledger     *ledger.Ledger
 	Keyring    *keyring.Keyring
 	Forgetters []Forgetter
@@ -122,6 +123,9 @@ func (e *Eraser) Erase(ctx context.Context, r Request) (Erasure, error) {
 	scopes = slices.Compact(scopes)
 	if r.DryRun {
 		return erasure, nil
+	}
+	if err := held(ctx, e.Holds, r.Workspace); err != nil {
+		return erasure, err
 	}
 	what := record{Erasure: erasure.ID, Alone: r.Alone, Searched: len(r.Subject.Values) > 0, Found: erasure.Found, Scopes: scopes}
 	if !r.Alone {

@@ -110,7 +110,7 @@ func open(t *testing.T) *house {
 		h.drawers[i].keep(maria, "Maria likes golf")
 		h.drawers[i].keep(tomas, "Tomas doesn't")
 	}
-	h.Eraser = &retention.Eraser{Store: store.Retention{DB: data}, Ledger: book, Keyring: ring, Forgetters: []retention.Forgetter{h.drawers[0], h.drawers[1]}, Now: now, Rand: rand.Reader}
+	h.Eraser = &retention.Eraser{Store: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Keyring: ring, Forgetters: []retention.Forgetter{h.drawers[0], h.drawers[1]}, Now: now, Rand: rand.Reader}
 	return h
 }
 

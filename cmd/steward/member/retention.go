@@ -3,6 +3,7 @@ package member
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -12,11 +13,6 @@ import (
 	"github.com/stewardhq/steward/internal/retention"
 )
 
-// kept is what a server says of retention.
-type kept struct {
-	Retention []retention.Held `json:"retention"`
-}
-
 // Retention is the command that shows what is kept how long, and changes that.
 func Retention(ctx context.Context, in *command.Invocation) error {
 	f := in.Flags(in.JSONFlag, in.SignIn.Flags)
@@ -24,26 +20,55 @@ func Retention(ctx context.Context, in *command.Invocation) error {
 	if err := in.ParseNone(f); err != nil {
 		return err
 	}
-	method, body := http.MethodGet, any(nil)
-	if *set != "" {
-		class, text, _ := strings.Cut(*set, "=")
-		days, err := strconv.Atoi(text)
-		if err != nil {
-			return in.Misused("--set takes a class and days, such as run=60")
-		}
-		method, body = http.MethodPut, map[string]any{"class": class, "days": days}
+	if *set == "" {
+		return askRetention(ctx, in, http.MethodGet, "/api/v1/retention", nil)
 	}
+	class, text, _ := strings.Cut(*set, "=")
+	days, err := strconv.Atoi(text)
+	if err != nil {
+		return in.Misused("--set takes a class and days, such as run=60")
+	}
+	return askRetention(ctx, in, http.MethodPut, "/api/v1/retention", map[string]any{"class": class, "days": days})
+}
+
+// PlaceHold is the command that keeps everything from going.
+func PlaceHold(ctx context.Context, in *command.Invocation) error {
+	f := in.Flags(in.JSONFlag, in.SignIn.Flags)
+	ground := f.String("ground", "", "why: a `code` that others can look up, such as case-2026-17")
+	if err := in.ParseNone(f); err != nil {
+		return err
+	}
+	return askRetention(ctx, in, http.MethodPost, "/api/v1/holds", map[string]string{"ground": *ground})
+}
+
+// ReleaseHold is the command that lets go again.
+func ReleaseHold(ctx context.Context, in *command.Invocation) error {
+	id, err := in.ParseOne(in.Flags(in.JSONFlag, in.SignIn.Flags), "the hold's id, hold_…, which `steward retention` shows")
+	if err != nil {
+		return err
+	}
+	return askRetention(ctx, in, http.MethodDelete, "/api/v1/holds/"+url.PathEscape(id), nil)
+}
+
+// schedule is what a server says of what is kept.
+type schedule struct {
+	Retention []retention.Held `json:"retention"`
+	Holds     []retention.Hold `json:"holds"`
+}
+
+// askRetention asks, and shows what is kept how long then.
+func askRetention(ctx context.Context, in *command.Invocation, method, path string, body any) error {
 	c, err := client.Dial(in.SignIn)
 	if err != nil {
 		return err
 	}
-	all, raw, err := client.Call[kept](ctx, c, method, "/api/v1/retention", body)
+	kept, raw, err := client.Call[schedule](ctx, c, method, path, body)
 	if err != nil {
 		return err
 	}
 	if in.AsJSON {
 		return in.Raw(raw)
 	}
-	show.Retention(in.Terminal, all.Retention)
+	show.Retention(in.Terminal, kept.Retention, kept.Holds)
 	return nil
 }

@@ -11,10 +11,13 @@ import (
 )
 
 // Retention shows what is kept of each class and when it goes, in numbers and as a calendar.
-func Retention(t terminal.Terminal, held []retention.Held) {
+func Retention(t terminal.Terminal, kept []retention.Held, holds []retention.Hold) {
+	for _, h := range holds {
+		fmt.Fprintf(t.Out, "%s nothing goes since %s, because of %s (%s)\n", t.Bold("Held:"), h.Since.UTC().Format(time.DateOnly), terminal.Line(h.Ground), h.ID)
+	}
 	var rows [][]string
 	going := map[string][]string{} // by day
-	for _, h := range held {
+	for _, h := range kept {
 		row := []string{string(h.Class), fmt.Sprint(h.Days), fmt.Sprint(h.Periods), "", ""}
 		if h.Periods > 0 {
 			row[3], row[4] = h.Oldest, h.Next.UTC().Format(time.DateOnly)

@@ -93,6 +93,8 @@ var kinds = [...]struct {
 	{kind: ledger.ErasureRequested, as: creates},
 	{kind: ledger.ErasureDone, as: deletes},
 	{kind: ledger.RetentionSet, as: updates},
+	{kind: ledger.HoldPlaced, as: creates},
+	{kind: ledger.HoldReleased, as: deletes},
 	{kind: ledger.PurgeBegun, as: deletes},
 	{kind: ledger.PurgeDone, as: deletes},
 	{kind: ledger.ServerStarted},

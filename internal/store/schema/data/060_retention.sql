@@ -23,3 +23,12 @@ CREATE TABLE purges (
     scope     TEXT NOT NULL,
     PRIMARY KEY (workspace, scope)
 );
+
+CREATE TABLE holds (
+    workspace TEXT NOT NULL REFERENCES workspaces (id),
+    id        TEXT NOT NULL,
+    ground    TEXT NOT NULL,
+    member    TEXT NOT NULL,
+    since     BIGINT NOT NULL,
+    PRIMARY KEY (workspace, id)
+);
