@@ -270,7 +270,7 @@ func (s *Store) Tiles(ctx context.Context, ws steward.WorkspaceID, level int, fr
 		}
 		before := len(list)
 		err := s.read(ctx, ws, last, func(segment *Segment) error {
-			some, err := s.tiles(ctx, ws, segment, level, n, limit-len(list))
+			some, err := s.tiles(ctx, ws, segment, level, n, limit-before)
 			list = append(list[:before], some...)
 			return err
 		}, func() error {
