@@ -25,6 +25,8 @@ func commands() command.Table {
 		{Name: "retention", Summary: "show what is kept how long and what goes next, or change that", Usage: "[--set CLASS=DAYS]", Run: member.Retention},
 		{Name: "hold place", Summary: "keep everything from being purged or forgotten", Usage: "--ground CODE", Run: member.PlaceHold},
 		{Name: "hold release", Summary: "let go again what a hold kept", Usage: "ID", Run: member.ReleaseHold},
+		{Name: "backup", Summary: "copy the data, or the keyring, or prove that a backup can be restored", Usage: "--to DIR | --keyring-to DIR | --check DIR", Run: runBackup, Operator: true},
+		{Name: "restore", Summary: "put a backup of the data back, under the keys of today", Usage: "--from DIR", Run: runRestore, Operator: true},
 		{Name: "init", Summary: "make a data folder with a workspace and its first administrator", Usage: "--workspace NAME --admin EMAIL", Run: runInit, Operator: true},
 		{Name: "serve", Summary: "serve the API", Run: runServe, Operator: true},
 		{Name: "workspace show", Summary: "show the workspace that your token belongs to", Run: member.ShowWorkspace},
@@ -45,13 +47,16 @@ func runVersion(_ context.Context, in *command.Invocation) error {
 	if err := in.ParseNone(in.Flags(in.JSONFlag)); err != nil {
 		return err
 	}
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		version = info.Main.Version
-	}
 	if in.AsJSON {
-		return in.JSON(map[string]string{"version": version})
+		return in.JSON(map[string]string{"version": programVersion()})
 	}
-	fmt.Fprintln(in.Out, "steward", version)
+	fmt.Fprintln(in.Out, "steward", programVersion())
 	return nil
+}
+
+func programVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
 }

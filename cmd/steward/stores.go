@@ -108,12 +108,30 @@ func openStores(ctx context.Context, o storeOptions) (_ *stores, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.record = &segment.Store{Store: store.Ledger{DB: s.data}, Manifest: store.Segments{DB: s.data}, Blobs: blobs}
-	s.first(func() error { s.record.Close(); return nil })
+	s.read(blobs)
 	if checked, ok := blobs.(interface{ Check(context.Context) error }); ok && o.Write {
 		return s, checked.Check(ctx)
 	}
 	return s, nil
+}
+
+// readKeys opens the keyring for reading.
+func (s *stores) readKeys(ctx context.Context, o storeOptions) error {
+	keeper, err := s.keeper(ctx, o)
+	if err != nil {
+		return err
+	}
+	if s.keys, err = s.open(ctx, o, o.KeyringStore, keyringIn(o.Data), store.KeyringFile); err != nil {
+		return err
+	}
+	s.sealer, err = keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: s.keys}, Keeper: keeper, Rand: o.Rand})
+	return err
+}
+
+// read makes the record of the data and the objects beside it.
+func (s *stores) read(blobs segment.Blobs) {
+	s.record = &segment.Store{Store: store.Ledger{DB: s.data}, Manifest: store.Segments{DB: s.data}, Blobs: blobs}
+	s.first(func() error { s.record.Close(); return nil })
 }
 
 // Close ends everything in the reverse order of its making.
@@ -285,13 +303,18 @@ func (s *stores) claim(o storeOptions) error {
 		// An empty keyring in its place would open nothing, and seal what comes under keys of its own.
 		return steward.Errorf(steward.NotFound, "the keyring of %s is gone; put a copy of %s back into its folder %s", o.Data, store.KeyringFile, keyringDir).Because(err)
 	}
-	lock, err := os.OpenFile(filepath.Join(o.Data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	return s.lock(o.Data)
+}
+
+// lock has a data folder for this process alone.
+func (s *stores) lock(data string) error {
+	lock, err := os.OpenFile(filepath.Join(data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return steward.Errorf(steward.Unavailable, "the data folder %s can't be written; check its owner and the disk", o.Data).Because(err)
+		return steward.Errorf(steward.Unavailable, "the data folder %s can't be written; check its owner and the disk", data).Because(err)
 	}
 	s.first(lock.Close) // which lets go of the lock
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return steward.Errorf(steward.Conflict, "another Steward uses the data folder %s; stop it first, or choose another folder with --data", o.Data).Because(err)
+		return steward.Errorf(steward.Conflict, "another Steward uses the data folder %s; stop it first, or choose another folder with --data", data).Because(err)
 	}
 	return nil
 }

@@ -103,7 +103,16 @@ func openLedgers(ctx context.Context, c config.Server, only string, write bool) 
 	if err != nil {
 		return nil, err
 	}
-	l := &ledgers{stores: s}
+	l, err := s.ledgers(ctx, only)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return l, nil
+}
+
+// ledgers gives those of all workspaces, or of the one named.
+func (s *stores) ledgers(ctx context.Context, only string) (l *ledgers, err error) {
+	l = &ledgers{stores: s}
 	directory := identity.Directory{Workspaces: store.Identity{DB: l.data}}
 	if only == "" {
 		l.workspaces, err = directory.Workspaces.AllWorkspaces(ctx)
@@ -111,27 +120,28 @@ func openLedgers(ctx context.Context, c config.Server, only string, write bool) 
 		l.workspaces = make([]identity.Workspace, 1)
 		l.workspaces[0], err = directory.FindWorkspace(ctx, only)
 	}
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
+	return l, err
 }
 
 // verifyData reads the ledgers that are kept and holds them against themselves, against the checkpoints
 // known, and against what witnesses remember. It writes nothing.
 func verifyData(ctx context.Context, o verifyOptions, p *terminal.Progress) (_ verified, err error) {
-	report := verified{Findings: []finding{}, Workspaces: []verifiedWorkspace{}}
 	var known []string
 	if o.known != "" {
 		if known, err = tlog.Kept(o.known); err != nil {
-			return report, err
+			return verified{}, err
 		}
 	}
 	all, err := openLedgers(ctx, o.Server, o.only, false)
 	if err != nil {
-		return report, err
+		return verified{}, err
 	}
 	defer func() { err = errors.Join(err, all.Close()) }()
+	return all.verify(ctx, o, known, p)
+}
+
+func (all *ledgers) verify(ctx context.Context, o verifyOptions, known []string, p *terminal.Progress) (verified, error) {
+	report := verified{Findings: []finding{}, Workspaces: []verifiedWorkspace{}}
 	for i, ws := range all.workspaces {
 		_, cosigned, err := store.Witness{DB: all.data}.Cosigned(ctx, ws.ID)
 		if err != nil {

@@ -179,6 +179,11 @@ func (s Source) copy(ctx context.Context, b *Backup) error {
 	if err != nil {
 		return err
 	}
+	for i, l := range b.Ledgers {
+		if lines := strings.SplitN(l.Checkpoint, "\n", 4); len(lines) == 4 {
+			b.Ledgers[i].Root = lines[2] // C2SP tlog-checkpoint: origin, size, root
+		}
+	}
 	entries, err := os.ReadDir(into)
 	if err != nil {
 		return unwritten(b.Dir, err)

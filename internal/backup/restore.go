@@ -178,7 +178,14 @@ func (t Target) present(databases []string) (there []string) {
 		names = append(names, objectsDir)
 	}
 	for _, name := range names {
-		if _, err := os.Lstat(filepath.Join(t.Dir, name)); err == nil {
+		// Folders alone, which the store of objects makes when it starts, are nothing.
+		err := filepath.WalkDir(filepath.Join(t.Dir, name), func(_ string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				return fs.ErrExist
+			}
+			return err
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			there = append(there, name)
 		}
 	}
@@ -336,6 +343,11 @@ func (b *Backup) place(t Target, staging string) (aside string, err error) {
 	for _, name := range append([]string{objectsDir}, b.databases()...) {
 		if !staged(name) {
 			continue
+		}
+		if name == objectsDir { // folders with nothing in them, if there are any
+			if err := os.RemoveAll(filepath.Join(t.Dir, name)); err != nil {
+				return aside, err
+			}
 		}
 		if err := move("put in place", name, staging, t.Dir); err != nil {
 			return aside, err

@@ -1,0 +1,467 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/command"
+	"github.com/stewardhq/steward/cmd/steward/terminal"
+	"github.com/stewardhq/steward/internal/backup"
+	"github.com/stewardhq/steward/internal/blob"
+	"github.com/stewardhq/steward/internal/config"
+	"github.com/stewardhq/steward/internal/egress"
+	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/segment"
+	"github.com/stewardhq/steward/internal/ledger/tlog"
+	"github.com/stewardhq/steward/internal/ledger/tree"
+	"github.com/stewardhq/steward/internal/store"
+)
+
+// backedUp is what is in a backup.
+type backedUp struct {
+	Dir        string          `json:"dir"`
+	Made       time.Time       `json:"made"`
+	Bytes      uint64          `json:"bytes"`
+	Copied     int             `json:"objects_copied"`
+	Referenced int             `json:"objects_in_bucket"`
+	Bucket     string          `json:"bucket,omitempty"`
+	Workspaces []backup.Ledger `json:"workspaces"`
+}
+
+func contents(b *backup.Backup) backedUp {
+	return backedUp{b.Dir, b.Made, b.Size(), b.Objects.Copied, len(b.Objects.Referenced), b.Bucket, b.Ledgers}
+}
+
+// copiedKeys is what is said of a copy of the keyring, beside it.
+type copiedKeys struct {
+	Made  time.Time `json:"made"`
+	Until time.Time `json:"until"` // when it is to be deleted
+	Note  string    `json:"note"`
+}
+
+const copiedKeysFile = "about.json"
+
+func runBackup(ctx context.Context, in *command.Invocation) error {
+	server := config.ForServer(in.Env)
+	f := in.Flags(in.JSONFlag, server.StoreFlags)
+	to := f.String("to", "", "write a backup of the data, without any key, into this `folder`")
+	keysTo := f.String("keyring-to", "", "write a copy of the keyring into this `folder`; never keep it with backups of the data")
+	horizon := f.Duration("horizon", 7*24*time.Hour, "how `long` a copy of the keyring is to be kept")
+	check := f.String("check", "", "prove that the backup in this `folder` can be restored, and change nothing")
+	if err := in.ParseNone(f); err != nil {
+		return err
+	}
+	switch {
+	case *to != "" && *keysTo == "" && *check == "":
+		return backupData(ctx, in, server, *to)
+	case *to == "" && *keysTo != "" && *check == "":
+		return backupKeys(ctx, in, server, *keysTo, *horizon)
+	case *to == "" && *keysTo == "" && *check != "":
+		return rehearse(ctx, in, server, *check)
+	}
+	return in.Misused("one of --to DIR, --keyring-to DIR and --check DIR is needed")
+}
+
+// backupData needs neither the keyring nor the root key, and opens neither.
+func backupData(ctx context.Context, in *command.Invocation, server config.Server, to string) (err error) {
+	s, o := &stores{egress: &egress.Egress{}}, readingOf(server)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if !dataExists(server) {
+		return noData(server.Data)
+	}
+	if s.data, err = s.open(ctx, o, o.Store, o.Data, store.DataFile); err != nil {
+		return err
+	}
+	blobs, err := s.blobs(o)
+	if err != nil {
+		return err
+	}
+	p := in.Begin("making a backup")
+	b, err := backup.Source{
+		Database: store.Backup{DB: s.data}, Blobs: blobs, Bucket: bucketOf(server), Program: programVersion(), Now: time.Now, Progress: p.Count,
+	}.Make(ctx, to)
+	p.Stop()
+	if err != nil {
+		return err
+	}
+	if in.AsJSON {
+		return in.JSON(contents(b))
+	}
+	fmt.Fprintf(in.Out, "%s: %s, %d MB, without any key\n", in.Bold(b.Dir), terminal.Counted(len(b.Ledgers), "ledger", "ledgers"), b.Size()/1_000_000)
+	if n := len(b.Objects.Referenced); n > 0 {
+		fmt.Fprintf(in.Out, "  %s not in it, but locked in %s\n", terminal.Counted(n, "sealed object is", "sealed objects are"), b.Bucket)
+	}
+	fmt.Fprintf(in.Out, "  it opens with the keyring of the day it is restored on; `steward backup --check %s` proves that it does\n", b.Dir)
+	return nil
+}
+
+func readingOf(server config.Server) storeOptions {
+	return storeOptions{Server: server, Now: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler)}
+}
+
+// bucketOf names the bucket that objects lie in, "" where they lie in a folder.
+func bucketOf(server config.Server) string {
+	if !strings.HasPrefix(server.Objects, "s3://") {
+		return ""
+	}
+	return server.Objects
+}
+
+// backupKeys copies the keyring. What the copy must not be used for any more stands beside it.
+func backupKeys(ctx context.Context, in *command.Invocation, server config.Server, to string, horizon time.Duration) (err error) {
+	if horizon <= 0 {
+		return in.Misused("--horizon takes how long the copy is to be kept, such as 168h")
+	}
+	s, o := &stores{egress: &egress.Egress{}}, readingOf(server)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if s.keys, err = s.open(ctx, o, o.KeyringStore, keyringIn(o.Data), store.KeyringFile); err != nil {
+		return err
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	about := copiedKeys{Made: now, Until: now.Add(horizon), Note: "A copy of the keyring. It opens nothing without the root key of its time, " +
+		"and nothing at all once something was forgotten after it. Delete it in time, and keep it apart from backups of the data."}
+	if err := backup.Folder(to, copiedKeysFile, about, func(dir string) (err error) {
+		copied, err := store.OpenKeyring(ctx, dir)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, copied.Close()) }()
+		return store.Keyring{DB: copied}.Import(ctx, store.Keyring{DB: s.keys}.Export)
+	}); err != nil {
+		return err
+	}
+	if in.AsJSON {
+		return in.JSON(about)
+	}
+	fmt.Fprintf(in.Out, "%s: a copy of the keyring. Delete it by %s.\n  It opens nothing without the root key of its time, which isn't in it, and nothing once something was forgotten after it.\n",
+		in.Bold(to), terminal.Stamp(about.Until))
+	return nil
+}
+
+// rehearsed is what came of restoring a backup for a look.
+type rehearsed struct {
+	Backup  backedUp `json:"backup"`
+	Opened  int      `json:"opened"`    // sealed values that today's keys open
+	Gone    int      `json:"forgotten"` // and that they don't, since they were forgotten
+	Skipped uint64   `json:"skipped"`   // entries of which no part was opened
+	Verify  verified `json:"verify"`
+}
+
+// rehearse restores a backup into a folder of its own, verifies it with today's keys, which it only reads, opens
+// what can be opened, and removes it again.
+func rehearse(ctx context.Context, in *command.Invocation, server config.Server, from string) (err error) {
+	b, err := backup.Open(from)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "steward-rehearsal-")
+	if err != nil {
+		return steward.Errorf(steward.Unavailable, "there is no room for a rehearsal; set TMPDIR to a folder on a larger disk").Because(err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	p := in.Begin("rehearsing")
+	defer p.Stop()
+	s, o := &stores{egress: &egress.Egress{}}, readingOf(server)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.readKeys(ctx, o); err != nil {
+		return err
+	}
+	elsewhere, err := s.blobs(o)
+	if err != nil {
+		return err
+	}
+	if _, err := b.Restore(ctx, backup.Target{Dir: dir, Objects: true, Blobs: folderOr(elsewhere), Progress: p.Count}); err != nil {
+		return err
+	}
+	if s.data, err = s.open(ctx, o, "", dir, store.DataFile); err != nil {
+		return err
+	}
+	s.read(overlay{blob.Folder{Dir: filepath.Join(dir, objectsDir), Now: time.Now}, elsewhere})
+	report := rehearsed{Backup: contents(b)}
+	all, err := s.ledgers(ctx, "")
+	if err != nil {
+		return err
+	}
+	if report.Verify, err = all.verify(ctx, verifyOptions{}, nil, p); err != nil {
+		return err
+	}
+	for _, ws := range all.workspaces {
+		if err := report.open(ctx, s, ws.ID, p); err != nil {
+			return err
+		}
+	}
+	return report.print(in)
+}
+
+// sampled is of how many entries of each ledger the parts are opened.
+const sampled = 2000
+
+// open opens whatever is sealed in the rows of a workspace, and the parts of a sample of its ledger.
+func (r *rehearsed) open(ctx context.Context, s *stores, ws steward.WorkspaceID, p *terminal.Progress) (err error) {
+	count := func(err error) error {
+		switch {
+		case err == nil:
+			r.Opened++
+		case steward.KindOf(err) == steward.Gone:
+			r.Gone++
+		default:
+			return err
+		}
+		return nil
+	}
+	if err := s.data.WalkSealed(ctx, ws, func(at steward.Place, sealed steward.Sealed) error {
+		_, err := s.sealer.Open(ctx, at, sealed)
+		if count(err) != nil && steward.KindOf(err) != steward.Internal { // verify has found that one
+			return err
+		}
+		return ctx.Err()
+	}); err != nil {
+		return err
+	}
+	book, err := ledger.Open(ctx, ledger.Config{Store: s.record, Sealer: s.sealer, Now: time.Now, Rand: rand.Reader, Origin: logOrigin})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, book.Close(ctx)) }()
+	head, err := s.record.Head(ctx, ws)
+	if err != nil {
+		return err
+	}
+	stride := max(1, head.Next/sampled)
+	for seq := uint64(0); seq < head.Next; seq += stride {
+		p.Count("opening entries", seq, head.Next)
+		r.Skipped += min(stride, head.Next-seq) - 1
+		rows, err := s.record.Rows(ctx, ws, seq, 1, false)
+		if err != nil || len(rows) == 0 {
+			continue // which verify has found
+		}
+		h, err := ledger.Decode(&rows[0])
+		if err != nil {
+			continue
+		}
+		for i := range h.Parts {
+			_, err := book.Part(ctx, ws, seq, i)
+			if count(err) != nil && steward.KindOf(err) != steward.Internal {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *rehearsed) print(in *command.Invocation) error {
+	if in.AsJSON {
+		if err := in.JSON(r); err != nil {
+			return err
+		}
+	} else {
+		printVerified(in, r.Verify)
+		fmt.Fprintf(in.Out, "%s opened with today's keys, %d forgotten since and shut\n", terminal.Counted(r.Opened, "sealed value", "sealed values"), r.Gone)
+	}
+	if len(r.Verify.Findings) > 0 {
+		return command.Quiet(steward.Conflict)
+	}
+	if !in.AsJSON {
+		fmt.Fprintln(in.Out, in.Green("This backup can be restored."))
+	}
+	return nil
+}
+
+// restored is what came of a restore.
+type restored struct {
+	Backup backedUp `json:"backup"`
+	Aside  string   `json:"put_aside,omitempty"` // where the data is that was there
+	Verify verified `json:"verify"`
+}
+
+func runRestore(ctx context.Context, in *command.Invocation) (err error) {
+	o := verifyOptions{Server: config.ForServer(in.Env)}
+	f := in.Flags(in.JSONFlag, o.StoreFlags, o.WitnessFlags)
+	from := f.String("from", "", "the `folder` that `steward backup --to` wrote")
+	replace := f.Bool("replace", false, "put the data that is there aside, into a folder replaced-1, -2, … beside it")
+	f.StringVar(&o.known, "known", "", "a `file` of checkpoints that `steward serve --checkpoints` wrote: a backup that ends before them is refused")
+	if err := in.ParseNone(f); err != nil {
+		return err
+	}
+	if *from == "" {
+		return in.Misused("--from DIR is missing")
+	}
+	b, err := backup.Open(*from)
+	if err != nil {
+		return err
+	}
+	p := in.Begin("restoring")
+	aside, report, err := restore(ctx, o, b, *replace, p)
+	p.Stop()
+	if err != nil {
+		return err
+	}
+	if in.AsJSON {
+		err = in.JSON(restored{contents(b), aside, report})
+	} else {
+		printVerified(in, report)
+		fmt.Fprintf(in.Out, "The data of %s is back, with the keys of today: what was forgotten since stays forgotten.\n", terminal.Stamp(b.Made))
+		fmt.Fprintln(in.Out, "API tokens, members' roles and approvals are as they were then: take back again what was taken back since.")
+		if aside != "" {
+			fmt.Fprintln(in.Out, "What was there is in "+aside)
+		}
+		if o.known == "" && len(o.Witnesses) == 0 {
+			fmt.Fprintln(in.Out, "It was held against no checkpoint from outside, so entries after the backup may be missing: `steward verify --known FILE` tells.")
+		}
+	}
+	if err == nil && len(report.Findings) > 0 {
+		err = command.Quiet(steward.Conflict)
+	}
+	return err
+}
+
+// restore puts a backup back and verifies what is there then. Nobody else uses the data meanwhile.
+func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace bool, p *terminal.Progress) (aside string, _ verified, err error) {
+	s := &stores{egress: &egress.Egress{}}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	opened := readingOf(o.Server)
+	if _, err := os.Stat(filepath.Join(keyringIn(o.Data), store.KeyringFile)); err != nil && o.KeyringStore == "" {
+		return "", verified{}, steward.Errorf(steward.NotFound, "a backup is joined with the keyring of today, and there is none in %s; name the folder of the Steward whose data was lost with --data, or put %s back into its folder %s and the root key into %s",
+			o.Data, store.KeyringFile, keyringDir, keeperDir).Because(err)
+	}
+	if err := s.lock(o.Data); err != nil {
+		return "", verified{}, err
+	}
+	if err := s.readKeys(ctx, opened); err != nil {
+		return "", verified{}, err
+	}
+	if err := notBehind(ctx, b, o.known, s.sealer); err != nil {
+		return "", verified{}, err
+	}
+	blobs, err := s.blobs(opened)
+	if err != nil {
+		return "", verified{}, err
+	}
+	t := backup.Target{Dir: o.Data, Replace: replace, Objects: o.Objects == "", Blobs: folderOr(blobs), Progress: p.Count}
+	if !t.Objects {
+		if err := noneNewer(ctx, b, blobs); err != nil {
+			return "", verified{}, err
+		}
+	}
+	if o.Store != "" {
+		if replace {
+			return "", verified{}, steward.Errorf(steward.Invalid, "--replace is for data in a folder; on Postgres name a new database with --store, and keep the old one aside")
+		}
+		db, err := store.Postgres{URL: o.Store}.OpenData(ctx)
+		if err != nil {
+			return "", verified{}, err
+		}
+		s.first(db.Close)
+		claim, err := db.Claim(ctx)
+		if err != nil {
+			return "", verified{}, err
+		}
+		s.first(claim.Release)
+		t.Load = store.Backup{DB: db}.Fill
+	}
+	if aside, err = b.Restore(ctx, t); err != nil {
+		return aside, verified{}, err
+	}
+	report, err := verifyData(ctx, o, p)
+	return aside, report, err
+}
+
+// overlay is a folder of objects, and behind it those that stayed elsewhere.
+type overlay struct {
+	segment.Blobs
+	elsewhere segment.Blobs
+}
+
+// Open implements segment.Blobs.
+func (o overlay) Open(ctx context.Context, name string) (blob.Object, error) {
+	object, err := o.Blobs.Open(ctx, name)
+	if err != nil && steward.KindOf(err) == steward.NotFound {
+		return o.elsewhere.Open(ctx, name)
+	}
+	return object, err
+}
+
+// folderOr gives a folder of objects, or where none is named another place of them.
+func folderOr(elsewhere segment.Blobs) func(dir string) backup.Blobs {
+	return func(dir string) backup.Blobs {
+		if dir == "" {
+			return elsewhere
+		}
+		return blob.Folder{Dir: dir, Now: time.Now}
+	}
+}
+
+// notBehind refuses a backup whose ledgers end before a checkpoint that somebody remembers: going on from there
+// would be a second story beside the one that was signed.
+func notBehind(ctx context.Context, b *backup.Backup, file string, sealer steward.Sealer) error {
+	if file == "" {
+		return nil
+	}
+	notes, err := tlog.Kept(file)
+	if err != nil {
+		return err
+	}
+	ends, newest := map[steward.WorkspaceID]uint64{}, map[steward.WorkspaceID]uint64{}
+	for _, l := range b.Ledgers {
+		ends[l.Workspace] = l.Entries
+	}
+	var order []steward.WorkspaceID
+	for _, note := range notes {
+		origin, _, _ := strings.Cut(note, "\n")
+		ws := steward.WorkspaceID(origin[strings.LastIndexByte(origin, '/')+1:])
+		cp, _, err := tree.Parse([]byte(note), string(ws), ledger.Ring(ctx, sealer, ws))
+		if err != nil {
+			return steward.Errorf(steward.Conflict, "a checkpoint in %s of the ledger of workspace %s isn't signed with its key: the file is another Steward's or was changed, or this isn't its keyring", file, ws).Because(err)
+		}
+		if newest[ws] == 0 {
+			order = append(order, ws)
+		}
+		newest[ws] = max(newest[ws], cp.Size)
+	}
+	var lost []string
+	for _, ws := range order {
+		if newest[ws] > ends[ws] {
+			lost = append(lost, fmt.Sprintf("entries %d to %d of workspace %s", ends[ws], newest[ws]-1, ws))
+		}
+	}
+	return refused(lost, "a checkpoint signed them, so going on without them would be found to be a forgery")
+}
+
+// noneNewer refuses a backup whose ledgers end before what the store of objects holds: to whom the restored
+// database doesn't name them they would be leftovers, and be deleted.
+func noneNewer(ctx context.Context, b *backup.Backup, blobs segment.Blobs) error {
+	var lost []string
+	for _, l := range b.Ledgers {
+		prefix := "ledger/" + string(l.Workspace) + "/" // and the first entry's number, in 20 digits
+		err := blobs.List(ctx, prefix, func(name string, _ time.Time) error {
+			number, _, _ := strings.Cut(strings.TrimPrefix(name, prefix), "-")
+			if first, err := strconv.ParseUint(number, 10, 64); err == nil && first >= l.Entries {
+				lost = append(lost, fmt.Sprintf("entries from %d on of workspace %s", first, l.Workspace))
+				return errFound
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errFound) {
+			return err
+		}
+	}
+	return refused(lost, "sealed objects hold them, which the restored data wouldn't know of")
+}
+
+var errFound = errors.New("one was found")
+
+func refused(lost []string, why string) error {
+	if len(lost) == 0 {
+		return nil
+	}
+	return steward.Errorf(steward.Conflict, "this backup ends too early and nothing was restored: it lacks %s; %s. Restore a newer backup", strings.Join(lost, ", "), why)
+}
