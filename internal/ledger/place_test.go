@@ -231,14 +231,16 @@ func (at place) workspaces(t testing.TB) (all []steward.WorkspaceID) {
 }
 
 // agree has whoever else verifies logs look at them, as they are exported: what verify finds nothing wrong
-// with is to all of them a log of the same entries. What is exported is whole, even where verify does.
+// with is to all of them a log of the same entries. What is exported is whole, even where verify does. Of many
+// logs they look at some.
 func agree(t testing.TB, workspaces []steward.WorkspaceID, from ledger.Store, keys *keyring.Keyring) {
 	t.Helper()
 	ctx := context.Background()
-	for _, w := range workspaces {
+	for i := 0; i < len(workspaces); i += max(1, len(workspaces)/16) {
+		w := workspaces[i]
 		r, err := verify.Ledger(ctx, verify.Source{Store: from, Sealer: keys, Checked: true}, w, nil)
 		must(t, err)
-		dir := t.TempDir()
+		dir := inMemory(t)
 		cp, err := tlog.Log{Store: from, Sealer: keys}.Export(ctx, w, dir, nil)
 		switch {
 		case len(r.Findings) > 0 && err != nil:
@@ -263,6 +265,17 @@ func agree(t testing.TB, workspaces []steward.WorkspaceID, from ledger.Store, ke
 			t.Errorf("of %s, exported, verify says %+v", w, exported)
 		}
 	}
+}
+
+// inMemory is a folder that needn't outlive the test, where to sync a file costs nothing if there is such a place.
+func inMemory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "steward-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	return dir
 }
 
 // behind is the data as somebody has it who goes around Steward: on Postgres as superuser, whom no policy on
