@@ -15,7 +15,7 @@ import (
 
 // IsRotation tells whether a header is of kind KeyRotated, without decoding it: texts in it hold no quotes.
 func IsRotation(header []byte) bool {
-	return bytes.Contains(header, []byte(`"kind":"`+string(KeyRotated)+`"`))
+	return bytes.Contains(header, []byte(`kind":"`+string(KeyRotated)+`"`)) // the quote before it would be met all the time
 }
 
 // NextKeys gives the key in force, by its number, and behind it those that entries of kind KeyRotated bring in.
