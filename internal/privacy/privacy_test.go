@@ -22,6 +22,7 @@ import (
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/privacy"
 	"github.com/stewardhq/steward/internal/store"
+	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
 const (
@@ -36,12 +37,33 @@ type house struct {
 	dir  string
 }
 
+// onBoth runs a test on SQLite, and on Postgres with a server for it.
+func onBoth(t *testing.T, test func(t *testing.T, on *postgres.Server)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, nil) })
+	t.Run("postgres", func(t *testing.T) { test(t, postgres.Start(t)) })
+}
+
 func open(t testing.TB) house {
 	t.Helper()
+	return openOn(t, nil)
+}
+
+// openOn opens a house on a server, or where there is none on SQLite.
+func openOn(t testing.TB, on *postgres.Server) house {
+	t.Helper()
 	ctx, dir := context.Background(), t.TempDir()
-	data, err := store.OpenData(ctx, dir)
+	openData, openKeys := store.OpenData, store.OpenKeyring
+	if on != nil {
+		openData = func(ctx context.Context, _ string) (*store.DB, error) {
+			return store.Postgres{URL: on.Database(t)}.OpenData(ctx)
+		}
+		openKeys = func(ctx context.Context, _ string) (*store.DB, error) {
+			return store.Postgres{URL: on.Database(t)}.OpenKeyring(ctx)
+		}
+	}
+	data, err := openData(ctx, dir)
 	must(t, err)
-	wrapped, err := store.OpenKeyring(ctx, dir)
+	wrapped, err := openKeys(ctx, dir)
 	must(t, err)
 	t.Cleanup(func() { _, _ = data.Close(), wrapped.Close() })
 	keeper := keyring.FileKeeper{Dir: filepath.Join(dir, "root")}
@@ -386,59 +408,61 @@ func TestViewersSeeWhatTheyMayRead(t *testing.T) {
 }
 
 func TestKeptTextsAreKeptDiscardedAndBounded(t *testing.T) {
-	ctx := context.Background()
-	h := open(t)
-	c := h.conversation(t, conv)
-	tokens := meet(t, c, maria())
-	if kept, err := c.Keep(ctx, steward.ClassRun, ""); err != nil || kept != "" {
-		t.Errorf("nothing is kept as %q, %v", kept, err)
-	}
-	body := `{"amount":4155550123,"note":"` + tokens[0] + ` <PERSON_zzzzzz>"}`
-	kept, err := c.KeepInside(ctx, steward.ClassRun, body)
-	must(t, err)
-	back, err := h.conversation(t, conv).Kept(ctx, kept)
-	must(t, err)
-	if !json.Valid([]byte(back)) || !strings.Contains(back, `4155550123,"note":"`+tokens[0]+" <TEXT_") || strings.Contains(back, "zzzzzz") {
-		t.Errorf("kept as %q", back)
-	}
-	for _, wrong := range []string{tokens[0], "<TEXT_zzzzzz>", "words"} {
-		_, err = c.Kept(ctx, wrong)
-		kind(t, err, steward.NotFound)
-	}
-	must(t, c.Discard(ctx, kept))
-	must(t, c.Discard(ctx, kept))
-	if alive, err := h.keys.Alive(ctx, ws, steward.ItemScope(id(kept))); err != nil || alive {
-		t.Errorf("the key of what was discarded: alive %v, %v", alive, err)
-	}
-	must(t, h.Store.WalkTokens(ctx, ws, func(r privacy.Row) error {
-		if r.ID == id(kept) {
-			t.Error("the row of what was discarded still holds something")
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on)
+		c := h.conversation(t, conv)
+		tokens := meet(t, c, maria())
+		if kept, err := c.Keep(ctx, steward.ClassRun, ""); err != nil || kept != "" {
+			t.Errorf("nothing is kept as %q, %v", kept, err)
 		}
-		return nil
-	}))
-	for _, c := range []*privacy.Conversation{c, h.conversation(t, conv)} {
-		_, err = c.Kept(ctx, kept)
-		kind(t, err, steward.Gone)
-		if got := fill(t, c, "see "+kept, c.Own(nil)); got != "see "+kept {
-			t.Errorf("a discarded text says %q", got)
+		body := `{"amount":4155550123,"note":"` + tokens[0] + ` <PERSON_zzzzzz>"}`
+		kept, err := c.KeepInside(ctx, steward.ClassRun, body)
+		must(t, err)
+		back, err := h.conversation(t, conv).Kept(ctx, kept)
+		must(t, err)
+		if !json.Valid([]byte(back)) || !strings.Contains(back, `4155550123,"note":"`+tokens[0]+" <TEXT_") || strings.Contains(back, "zzzzzz") {
+			t.Errorf("kept as %q", back)
 		}
-	}
-	// Texts within texts are opened eight deep, and what would be huge is refused.
-	deep := "bottom"
-	for range 12 {
-		deep, err = c.KeepInside(ctx, steward.ClassRun, deep)
-		must(t, err)
-	}
-	if got := fill(t, c, deep, c.Own(nil)); len(privacy.Tokens(got)) != 1 || strings.Contains(got, "bottom") {
-		t.Errorf("a text within texts: %q", got)
-	}
-	wide := strings.Repeat("wide ", 100)
-	for range 6 {
-		wide, err = c.KeepInside(ctx, steward.ClassRun, strings.Repeat(wide, 20))
-		must(t, err)
-	}
-	_, err = c.Fill(ctx, wide, c.Own(nil))
-	kind(t, err, steward.TooLarge)
+		for _, wrong := range []string{tokens[0], "<TEXT_zzzzzz>", "words"} {
+			_, err = c.Kept(ctx, wrong)
+			kind(t, err, steward.NotFound)
+		}
+		must(t, c.Discard(ctx, kept))
+		must(t, c.Discard(ctx, kept))
+		if alive, err := h.keys.Alive(ctx, ws, steward.ItemScope(id(kept))); err != nil || alive {
+			t.Errorf("the key of what was discarded: alive %v, %v", alive, err)
+		}
+		must(t, h.Store.WalkTokens(ctx, ws, func(r privacy.Row) error {
+			if r.ID == id(kept) {
+				t.Error("the row of what was discarded still holds something")
+			}
+			return nil
+		}))
+		for _, c := range []*privacy.Conversation{c, h.conversation(t, conv)} {
+			_, err = c.Kept(ctx, kept)
+			kind(t, err, steward.Gone)
+			if got := fill(t, c, "see "+kept, c.Own(nil)); got != "see "+kept {
+				t.Errorf("a discarded text says %q", got)
+			}
+		}
+		// Texts within texts are opened eight deep, and what would be huge is refused.
+		deep := "bottom"
+		for range 12 {
+			deep, err = c.KeepInside(ctx, steward.ClassRun, deep)
+			must(t, err)
+		}
+		if got := fill(t, c, deep, c.Own(nil)); len(privacy.Tokens(got)) != 1 || strings.Contains(got, "bottom") {
+			t.Errorf("a text within texts: %q", got)
+		}
+		wide := strings.Repeat("wide ", 100)
+		for range 6 {
+			wide, err = c.KeepInside(ctx, steward.ClassRun, strings.Repeat(wide, 20))
+			must(t, err)
+		}
+		_, err = c.Fill(ctx, wide, c.Own(nil))
+		kind(t, err, steward.TooLarge)
+	})
 }
 
 func TestJSONStaysJSON(t *testing.T) {
@@ -471,55 +495,57 @@ func TestJSONStaysJSON(t *testing.T) {
 }
 
 func TestATypedValueIsLinkedToItsRecord(t *testing.T) {
-	ctx := context.Background()
-	h := open(t)
-	c := h.conversation(t, conv)
-	p := maria()
-	typed := mask(t, c, "write to Maria.Lopez@harborline.example, call +1-415-555-0123")
-	was := privacy.Tokens(typed)
-	tokens := meet(t, c, p)
-	if tokens[1] != was[0] || tokens[2] != was[1] {
-		t.Errorf("typed %q, then the record's %q", was, tokens)
-	}
-	if got := fill(t, c, typed, crm{vault: true}); strings.Contains(got, "415") || strings.Contains(got, "harborline") {
-		t.Errorf("the typed value is still in the vault: %q", got)
-	}
-	if got := fill(t, h.conversation(t, conv), typed, p.crm()); got != "write to "+p.email+", call "+p.phone {
-		t.Errorf("read as the record's it is %q", got)
-	}
-	for _, token := range was {
-		if alive, err := h.keys.Alive(ctx, ws, steward.ItemScope(id(token))); err != nil || alive {
-			t.Errorf("the key it had as typed: alive %v, %v", alive, err)
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on)
+		c := h.conversation(t, conv)
+		p := maria()
+		typed := mask(t, c, "write to Maria.Lopez@harborline.example, call +1-415-555-0123")
+		was := privacy.Tokens(typed)
+		tokens := meet(t, c, p)
+		if tokens[1] != was[0] || tokens[2] != was[1] {
+			t.Errorf("typed %q, then the record's %q", was, tokens)
 		}
-	}
-	// A second record with the same address gets a token of its own.
-	twin := maria()
-	twin.id = "003000000000002AAA"
-	if other := meet(t, c, twin); other[1] == tokens[1] {
-		t.Errorf("two records share %q", other[1])
-	}
-	// Typed in a run that has not met the record again, then met: both tokens are the record's.
-	later := h.conversation(t, conv)
-	second := mask(t, later, p.email)
-	if second == tokens[1] {
-		t.Fatal("the value was known without being read")
-	}
-	if again := meet(t, later, p); again[1] != tokens[1] {
-		t.Errorf("the field's token changed from %q to %q", tokens[1], again[1])
-	}
-	if got := fill(t, h.conversation(t, conv), second+tokens[1], p.crm()); got != p.email+p.email {
-		t.Errorf("both are %q", got)
-	}
-	// A field's token stays the same, however many typed ones were linked to it since.
-	stable := contact{"003000000000003AAA", "Dana Whitfield", "dana@other.example", "+1 415 555 0177", "x"}
-	before := meet(t, h.conversation(t, conv), stable)[1]
-	for range 6 {
-		run := h.conversation(t, conv)
-		mask(t, run, stable.email)
-		if after := meet(t, run, stable)[1]; after != before {
-			t.Fatalf("the field's token changed from %q to %q", before, after)
+		if got := fill(t, c, typed, crm{vault: true}); strings.Contains(got, "415") || strings.Contains(got, "harborline") {
+			t.Errorf("the typed value is still in the vault: %q", got)
 		}
-	}
+		if got := fill(t, h.conversation(t, conv), typed, p.crm()); got != "write to "+p.email+", call "+p.phone {
+			t.Errorf("read as the record's it is %q", got)
+		}
+		for _, token := range was {
+			if alive, err := h.keys.Alive(ctx, ws, steward.ItemScope(id(token))); err != nil || alive {
+				t.Errorf("the key it had as typed: alive %v, %v", alive, err)
+			}
+		}
+		// A second record with the same address gets a token of its own.
+		twin := maria()
+		twin.id = "003000000000002AAA"
+		if other := meet(t, c, twin); other[1] == tokens[1] {
+			t.Errorf("two records share %q", other[1])
+		}
+		// Typed in a run that has not met the record again, then met: both tokens are the record's.
+		later := h.conversation(t, conv)
+		second := mask(t, later, p.email)
+		if second == tokens[1] {
+			t.Fatal("the value was known without being read")
+		}
+		if again := meet(t, later, p); again[1] != tokens[1] {
+			t.Errorf("the field's token changed from %q to %q", tokens[1], again[1])
+		}
+		if got := fill(t, h.conversation(t, conv), second+tokens[1], p.crm()); got != p.email+p.email {
+			t.Errorf("both are %q", got)
+		}
+		// A field's token stays the same, however many typed ones were linked to it since.
+		stable := contact{"003000000000003AAA", "Dana Whitfield", "dana@other.example", "+1 415 555 0177", "x"}
+		before := meet(t, h.conversation(t, conv), stable)[1]
+		for range 6 {
+			run := h.conversation(t, conv)
+			mask(t, run, stable.email)
+			if after := meet(t, run, stable)[1]; after != before {
+				t.Fatalf("the field's token changed from %q to %q", before, after)
+			}
+		}
+	})
 }
 
 func TestAChangedValueTakesItsOldOneOutOfTheDictionary(t *testing.T) {
@@ -541,114 +567,118 @@ func TestAChangedValueTakesItsOldOneOutOfTheDictionary(t *testing.T) {
 }
 
 func TestForgetting(t *testing.T) {
-	ctx := context.Background()
-	h := open(t)
-	c := h.conversation(t, conv)
-	p, other := maria(), contact{"003000000000009AAA", "Dana Whitfield", "dana@other.example", "+1 415 555 0177", "none"}
-	masked := mask(t, c, "mail "+p.email)
-	tokens, others := meet(t, c, p), meet(t, c, other)
-	loose := mask(t, h.conversation(t, "conv_2"), p.email+" and 415.555.0123 and dana@other.example")
-	missed, err := h.conversation(t, "conv_3").Keep(ctx, steward.ClassPrompt, "nobody knew that maria elena\nlopez is a name")
-	must(t, err)
-	innocent, err := h.conversation(t, "conv_3").Keep(ctx, steward.ClassPrompt, "Mariana Elena Lopez is somebody else")
-	must(t, err)
-	blind, err := h.Blind(ctx, ws, p.ref("Name"))
-	must(t, err)
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on)
+		c := h.conversation(t, conv)
+		p, other := maria(), contact{"003000000000009AAA", "Dana Whitfield", "dana@other.example", "+1 415 555 0177", "none"}
+		masked := mask(t, c, "mail "+p.email)
+		tokens, others := meet(t, c, p), meet(t, c, other)
+		loose := mask(t, h.conversation(t, "conv_2"), p.email+" and 415.555.0123 and dana@other.example")
+		missed, err := h.conversation(t, "conv_3").Keep(ctx, steward.ClassPrompt, "nobody knew that maria elena\nlopez is a name")
+		must(t, err)
+		innocent, err := h.conversation(t, "conv_3").Keep(ctx, steward.ClassPrompt, "Mariana Elena Lopez is somebody else")
+		must(t, err)
+		blind, err := h.Blind(ctx, ws, p.ref("Name"))
+		must(t, err)
 
-	person, ok, err := c.Subject(ctx, p.ref("Email"))
-	if err != nil || !ok {
-		t.Fatalf("%v %v", ok, err)
-	}
-	m, err := h.Mentions(ctx, ws, person, p.values())
-	must(t, err)
-	for _, token := range tokens[1:2] { // typed, then linked
-		if !slices.Contains(m.Scopes, steward.ItemScope(id(token))) {
-			t.Errorf("the key that %s had as typed is not among %v", token, m.Scopes)
+		person, ok, err := c.Subject(ctx, p.ref("Email"))
+		if err != nil || !ok {
+			t.Fatalf("%v %v", ok, err)
 		}
-	}
-	if m.References != 4 || m.Values != 2 || m.Texts != 1 || len(m.Tokens) != 7 {
-		t.Errorf("mentions %+v", m)
-	}
-	// Forgotten first without its keys, as a crash between the steps leaves it; then all of it again.
-	must(t, h.keys.Shred(ctx, ws, m.Scopes[:2]...))
-	again, found, err := h.Person(ctx, ws, p.ref(""))
-	if err != nil || !found || again != person {
-		t.Fatalf("after a crash the person is %v %v %v", again, found, err)
-	}
-	m2, err := h.Mentions(ctx, ws, person, p.values())
-	must(t, err)
-	must(t, h.keys.Shred(ctx, ws, slices.Concat(m.Scopes, m2.Scopes)...))
-	must(t, h.Forget(ctx, ws, person, m2))
-	must(t, h.Forget(ctx, ws, person, m2))
+		m, err := h.Mentions(ctx, ws, person, p.values())
+		must(t, err)
+		for _, token := range tokens[1:2] { // typed, then linked
+			if !slices.Contains(m.Scopes, steward.ItemScope(id(token))) {
+				t.Errorf("the key that %s had as typed is not among %v", token, m.Scopes)
+			}
+		}
+		if m.References != 4 || m.Values != 2 || m.Texts != 1 || len(m.Tokens) != 7 {
+			t.Errorf("mentions %+v", m)
+		}
+		// Forgotten first without its keys, as a crash between the steps leaves it; then all of it again.
+		must(t, h.keys.Shred(ctx, ws, m.Scopes[:2]...))
+		again, found, err := h.Person(ctx, ws, p.ref(""))
+		if err != nil || !found || again != person {
+			t.Fatalf("after a crash the person is %v %v %v", again, found, err)
+		}
+		m2, err := h.Mentions(ctx, ws, person, p.values())
+		must(t, err)
+		must(t, h.keys.Shred(ctx, ws, slices.Concat(m.Scopes, m2.Scopes)...))
+		must(t, h.Forget(ctx, ws, person, m2))
+		must(t, h.Forget(ctx, ws, person, m2))
 
-	see := p.crm()
-	maps.Copy(see.values, other.crm().values)
-	later := h.conversation(t, conv)
-	if got := fill(t, later, masked+" "+strings.Join(tokens, " "), see); got != masked+" "+strings.Join(tokens, " ") {
-		t.Errorf("forgotten, and it says %q", got)
-	}
-	if got := fill(t, later, others[0], see); got != other.name {
-		t.Errorf("somebody else was forgotten too: %q", got)
-	}
-	loosely := h.conversation(t, "conv_2")
-	if got := fill(t, loosely, loose, see); strings.Contains(got, "maria") || strings.Contains(got, "0123") || !strings.Contains(got, "dana@") {
-		t.Errorf("typed elsewhere: %q", got)
-	}
-	third := h.conversation(t, "conv_3")
-	if got := fill(t, third, missed+" "+innocent, see); got != missed+" Mariana Elena Lopez is somebody else" {
-		t.Errorf("free texts: %q", got)
-	}
-	if _, known, err := h.Person(ctx, ws, p.ref("")); err != nil || known {
-		t.Errorf("still known: %v %v", known, err)
-	}
-	// Met again it is a new person, with new tokens.
-	fresh := meet(t, later, p)
-	for i := range fresh {
-		if fresh[i] == tokens[i] {
-			t.Errorf("%s stands for somebody again", fresh[i])
+		see := p.crm()
+		maps.Copy(see.values, other.crm().values)
+		later := h.conversation(t, conv)
+		if got := fill(t, later, masked+" "+strings.Join(tokens, " "), see); got != masked+" "+strings.Join(tokens, " ") {
+			t.Errorf("forgotten, and it says %q", got)
 		}
-	}
-	if now, ok, err := h.Person(ctx, ws, p.ref("")); err != nil || !ok || now == person {
-		t.Errorf("met again: %v %v %v", now, ok, err)
-	}
-	if b, err := h.Blind(ctx, ws, p.ref("")); err != nil || b == blind {
-		t.Errorf("the blinded id is the same again: %q %v", b, err)
-	}
-	kind(t, h.Forget(ctx, ws, "somebody", m2), steward.Internal)
-	_, err = h.Mentions(ctx, ws, person, []string{" "})
-	kind(t, err, steward.Invalid)
+		if got := fill(t, later, others[0], see); got != other.name {
+			t.Errorf("somebody else was forgotten too: %q", got)
+		}
+		loosely := h.conversation(t, "conv_2")
+		if got := fill(t, loosely, loose, see); strings.Contains(got, "maria") || strings.Contains(got, "0123") || !strings.Contains(got, "dana@") {
+			t.Errorf("typed elsewhere: %q", got)
+		}
+		third := h.conversation(t, "conv_3")
+		if got := fill(t, third, missed+" "+innocent, see); got != missed+" Mariana Elena Lopez is somebody else" {
+			t.Errorf("free texts: %q", got)
+		}
+		if _, known, err := h.Person(ctx, ws, p.ref("")); err != nil || known {
+			t.Errorf("still known: %v %v", known, err)
+		}
+		// Met again it is a new person, with new tokens.
+		fresh := meet(t, later, p)
+		for i := range fresh {
+			if fresh[i] == tokens[i] {
+				t.Errorf("%s stands for somebody again", fresh[i])
+			}
+		}
+		if now, ok, err := h.Person(ctx, ws, p.ref("")); err != nil || !ok || now == person {
+			t.Errorf("met again: %v %v %v", now, ok, err)
+		}
+		if b, err := h.Blind(ctx, ws, p.ref("")); err != nil || b == blind {
+			t.Errorf("the blinded id is the same again: %q %v", b, err)
+		}
+		kind(t, h.Forget(ctx, ws, "somebody", m2), steward.Internal)
+		_, err = h.Mentions(ctx, ws, person, []string{" "})
+		kind(t, err, steward.Invalid)
+	})
 }
 
 func TestForgettingSomebodyUnknownLeavesOthers(t *testing.T) {
-	ctx := context.Background()
-	h := open(t)
-	c := h.conversation(t, conv)
-	p := maria()
-	meet(t, c, p)
-	kept, err := c.Keep(ctx, steward.ClassPrompt, "the weather in Lisbon")
-	must(t, err)
-	typed := mask(t, c, "mail dana@other.example")
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on)
+		c := h.conversation(t, conv)
+		p := maria()
+		meet(t, c, p)
+		kept, err := c.Keep(ctx, steward.ClassPrompt, "the weather in Lisbon")
+		must(t, err)
+		typed := mask(t, c, "mail dana@other.example")
 
-	none, err := h.Mentions(ctx, ws, "", []string{"Nobody Whatsoever"})
-	must(t, err)
-	if len(none.Scopes)+len(none.Tokens)+none.References+none.Values+none.Texts != 0 {
-		t.Fatalf("somebody unknown is mentioned in %+v", none)
-	}
-	one, err := h.Mentions(ctx, ws, "", []string{"dana@other.example"})
-	must(t, err)
-	if one.Values != 1 || len(one.Tokens) != 1 || len(one.Scopes) != 1 || one.Scopes[0] != steward.ItemScope(one.Tokens[0]) {
-		t.Fatalf("one typed address is mentioned in %+v", one)
-	}
-	must(t, h.keys.Shred(ctx, ws, one.Scopes...))
-	must(t, h.Forget(ctx, ws, "", one))
+		none, err := h.Mentions(ctx, ws, "", []string{"Nobody Whatsoever"})
+		must(t, err)
+		if len(none.Scopes)+len(none.Tokens)+none.References+none.Values+none.Texts != 0 {
+			t.Fatalf("somebody unknown is mentioned in %+v", none)
+		}
+		one, err := h.Mentions(ctx, ws, "", []string{"dana@other.example"})
+		must(t, err)
+		if one.Values != 1 || len(one.Tokens) != 1 || len(one.Scopes) != 1 || one.Scopes[0] != steward.ItemScope(one.Tokens[0]) {
+			t.Fatalf("one typed address is mentioned in %+v", one)
+		}
+		must(t, h.keys.Shred(ctx, ws, one.Scopes...))
+		must(t, h.Forget(ctx, ws, "", one))
 
-	later := h.conversation(t, conv)
-	if got := fill(t, later, kept+"; "+typed, crm{vault: true}); got != "the weather in Lisbon; "+typed {
-		t.Errorf("afterwards: %q", got)
-	}
-	if _, known, err := h.Person(ctx, ws, p.ref("")); err != nil || !known {
-		t.Errorf("a known person is no longer known: %v", err)
-	}
+		later := h.conversation(t, conv)
+		if got := fill(t, later, kept+"; "+typed, crm{vault: true}); got != "the weather in Lisbon; "+typed {
+			t.Errorf("afterwards: %q", got)
+		}
+		if _, known, err := h.Person(ctx, ws, p.ref("")); err != nil || !known {
+			t.Errorf("a known person is no longer known: %v", err)
+		}
+	})
 }
 
 func TestBlindedIdsAreStableAndTellNothing(t *testing.T) {
@@ -802,23 +832,25 @@ func (d *dull) Read(p []byte) (int, error) {
 }
 
 func TestTakenIdsAreDrawnAgain(t *testing.T) {
-	h := open(t)
-	h.Store = crowded{h.Store}
-	c := h.conversation(t, conv)
-	token := mask(t, c, "ann@foo.example")
-	if len(token) != len("<EMAIL_12345678>") || fill(t, c, token, c.Own(nil)) != "ann@foo.example" {
-		t.Errorf("got %q", token)
-	}
-	h = open(t)
-	h.Rand = &dull{}
-	c = h.conversation(t, conv)
-	text := "a@foo.example b@foo.example c@foo.example"
-	if got := fill(t, c, mask(t, c, text), c.Own(nil)); got != text {
-		t.Errorf("with ids that collide it came back as %q", got)
-	}
-	h.Rand = io.LimitReader(rand.Reader, 0)
-	_, err := h.conversation(t, conv).Mask(context.Background(), "z@foo.example")
-	kind(t, err, steward.Internal)
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		h := openOn(t, on)
+		h.Store = crowded{h.Store}
+		c := h.conversation(t, conv)
+		token := mask(t, c, "ann@foo.example")
+		if len(token) != len("<EMAIL_12345678>") || fill(t, c, token, c.Own(nil)) != "ann@foo.example" {
+			t.Errorf("got %q", token)
+		}
+		h = openOn(t, on)
+		h.Rand = &dull{}
+		c = h.conversation(t, conv)
+		text := "a@foo.example b@foo.example c@foo.example"
+		if got := fill(t, c, mask(t, c, text), c.Own(nil)); got != text {
+			t.Errorf("with ids that collide it came back as %q", got)
+		}
+		h.Rand = io.LimitReader(rand.Reader, 0)
+		_, err := h.conversation(t, conv).Mask(context.Background(), "z@foo.example")
+		kind(t, err, steward.Internal)
+	})
 }
 
 // TestNothingIsStoredInClear looks for every value in every byte of the folder, and first for one that is there.

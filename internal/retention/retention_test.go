@@ -18,6 +18,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/retention"
 	"github.com/stewardhq/steward/internal/store"
+	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
 const ws steward.WorkspaceID = "ws_1"
@@ -88,16 +89,44 @@ type house struct {
 	drawers [2]*drawer
 }
 
-func open(t *testing.T) *house {
+// onBoth runs a test on SQLite, and on Postgres with a server for it.
+func onBoth(t *testing.T, test func(t *testing.T, on *postgres.Server)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, nil) })
+	t.Run("postgres", func(t *testing.T) { test(t, postgres.Start(t)) })
+}
+
+// openDatabases opens the data and the keyring on a server, or where there is none on SQLite in a folder.
+func openDatabases(t *testing.T, on *postgres.Server, dir string) (data, keys *store.DB) {
+	t.Helper()
+	ctx := context.Background()
+	openData, openKeys := store.OpenData, store.OpenKeyring
+	if on != nil {
+		openData = func(ctx context.Context, _ string) (*store.DB, error) {
+			return store.Postgres{URL: on.Database(t)}.OpenData(ctx)
+		}
+		openKeys = func(ctx context.Context, _ string) (*store.DB, error) {
+			return store.Postgres{URL: on.Database(t)}.OpenKeyring(ctx)
+		}
+	}
+	data, err := openData(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err = openKeys(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data, keys
+}
+
+// openOn opens a house on a server, or where there is none on SQLite.
+func openOn(t *testing.T, on *postgres.Server) *house {
 	t.Helper()
 	ctx, dir := context.Background(), t.TempDir()
 	h := &house{t: t}
 	now := func() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
-	data, err := store.OpenData(ctx, dir)
-	h.must(err)
+	data, keys := openDatabases(t, on, dir)
 	h.must(store.Identity{DB: data}.AddWorkspace(ctx, identity.Workspace{ID: ws, Name: "acme", Created: now()}))
-	keys, err := store.OpenKeyring(ctx, dir)
-	h.must(err)
 	keeper := keyring.FileKeeper{Dir: filepath.Join(dir, "root")}
 	h.must(keeper.Create(rand.Reader))
 	ring, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: keys}, Keeper: keeper, Rand: rand.Reader})
@@ -158,121 +187,133 @@ func (h *house) recorded() (kinds []ledger.Kind) {
 }
 
 func TestErase(t *testing.T) {
-	h := open(t)
-	erasure, err := h.Erase(context.Background(), request(maria))
-	h.must(err)
-	if erasure.Status != "forgotten" || erasure.Found.Values != 2 || erasure.Keys != 1 || erasure.ID == "" {
-		t.Errorf("%+v", erasure)
-	}
-	for i, d := range h.drawers {
-		if d.reads(maria) || !d.reads(tomas) || len(d.notes) != 1 {
-			t.Errorf("drawer %d: Maria %v, Tomas %v", i, d.reads(maria), d.reads(tomas))
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		h := openOn(t, on)
+		erasure, err := h.Erase(context.Background(), request(maria))
+		h.must(err)
+		if erasure.Status != "forgotten" || erasure.Found.Values != 2 || erasure.Keys != 1 || erasure.ID == "" {
+			t.Errorf("%+v", erasure)
 		}
-	}
-	if got := h.recorded(); !slices.Equal(got, []ledger.Kind{ledger.ErasureRequested, ledger.ErasureDone}) {
-		t.Errorf("on record: %v", got)
-	}
+		for i, d := range h.drawers {
+			if d.reads(maria) || !d.reads(tomas) || len(d.notes) != 1 {
+				t.Errorf("drawer %d: Maria %v, Tomas %v", i, d.reads(maria), d.reads(tomas))
+			}
+		}
+		if got := h.recorded(); !slices.Equal(got, []ledger.Kind{ledger.ErasureRequested, ledger.ErasureDone}) {
+			t.Errorf("on record: %v", got)
+		}
+	})
 }
 
 func TestTwoHaveToAgree(t *testing.T) {
-	h := open(t)
-	ada, bo := request(maria), request(maria)
-	ada.Alone, bo.Alone, bo.By = false, false, "mem_bo"
-	first, err := h.Erase(context.Background(), ada)
-	h.must(err)
-	again, err := h.Erase(context.Background(), ada)
-	h.must(err)
-	another := request(tomas)
-	another.Alone, another.By = false, "mem_bo"
-	elsewhere, err := h.Erase(context.Background(), another)
-	h.must(err)
-	if first.Status != "waiting" || again.ID != first.ID || again.Status != "waiting" || elsewhere.Status != "waiting" || elsewhere.ID == first.ID {
-		t.Fatalf("%+v, again %+v, about another %+v", first, again, elsewhere)
-	}
-	if !h.drawers[0].reads(maria) || !h.drawers[0].reads(tomas) {
-		t.Fatal("a request destroyed something")
-	}
-	// A request that waited too long counts no more.
-	now := h.Now
-	h.Now = func() time.Time { return now().AddDate(0, 0, 31) }
-	late, err := h.Erase(context.Background(), bo)
-	h.must(err)
-	if late.Status != "waiting" || late.ID == first.ID {
-		t.Fatalf("agreed with a request of a month ago: %+v", late)
-	}
-	done, err := h.Erase(context.Background(), ada)
-	h.must(err)
-	if done.Status != "forgotten" || done.ID != late.ID || h.drawers[0].reads(maria) || !h.drawers[0].reads(tomas) {
-		t.Errorf("%+v", done)
-	}
-	// What was agreed on is not agreed on for the next time.
-	next, err := h.Erase(context.Background(), bo)
-	h.must(err)
-	if next.Status != "waiting" {
-		t.Errorf("%+v", next)
-	}
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		h := openOn(t, on)
+		ada, bo := request(maria), request(maria)
+		ada.Alone, bo.Alone, bo.By = false, false, "mem_bo"
+		first, err := h.Erase(context.Background(), ada)
+		h.must(err)
+		again, err := h.Erase(context.Background(), ada)
+		h.must(err)
+		another := request(tomas)
+		another.Alone, another.By = false, "mem_bo"
+		elsewhere, err := h.Erase(context.Background(), another)
+		h.must(err)
+		if first.Status != "waiting" || again.ID != first.ID || again.Status != "waiting" || elsewhere.Status != "waiting" || elsewhere.ID == first.ID {
+			t.Fatalf("%+v, again %+v, about another %+v", first, again, elsewhere)
+		}
+		if !h.drawers[0].reads(maria) || !h.drawers[0].reads(tomas) {
+			t.Fatal("a request destroyed something")
+		}
+		// A request that waited too long counts no more.
+		now := h.Now
+		h.Now = func() time.Time { return now().AddDate(0, 0, 31) }
+		late, err := h.Erase(context.Background(), bo)
+		h.must(err)
+		if late.Status != "waiting" || late.ID == first.ID {
+			t.Fatalf("agreed with a request of a month ago: %+v", late)
+		}
+		done, err := h.Erase(context.Background(), ada)
+		h.must(err)
+		if done.Status != "forgotten" || done.ID != late.ID || h.drawers[0].reads(maria) || !h.drawers[0].reads(tomas) {
+			t.Errorf("%+v", done)
+		}
+		// What was agreed on is not agreed on for the next time.
+		next, err := h.Erase(context.Background(), bo)
+		h.must(err)
+		if next.Status != "waiting" {
+			t.Errorf("%+v", next)
+		}
+	})
 }
 
 func TestADryRunDestroysNothing(t *testing.T) {
-	h := open(t)
-	r := request(maria)
-	r.DryRun = true
-	erasure, err := h.Erase(context.Background(), r)
-	h.must(err)
-	if erasure.Status != "dry_run" || erasure.Found.Values != 2 || erasure.Keys != 0 {
-		t.Errorf("%+v", erasure)
-	}
-	for _, d := range h.drawers {
-		if !d.reads(maria) || d.drops != 0 {
-			t.Error("a dry run destroyed something")
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		h := openOn(t, on)
+		r := request(maria)
+		r.DryRun = true
+		erasure, err := h.Erase(context.Background(), r)
+		h.must(err)
+		if erasure.Status != "dry_run" || erasure.Found.Values != 2 || erasure.Keys != 0 {
+			t.Errorf("%+v", erasure)
 		}
-	}
-	if got := h.recorded(); len(got) != 0 {
-		t.Errorf("on record: %v", got)
-	}
+		for _, d := range h.drawers {
+			if !d.reads(maria) || d.drops != 0 {
+				t.Error("a dry run destroyed something")
+			}
+		}
+		if got := h.recorded(); len(got) != 0 {
+			t.Errorf("on record: %v", got)
+		}
+	})
 }
 
 func TestForgettingNobodyIsDone(t *testing.T) {
-	h := open(t)
-	erasure, err := h.Erase(context.Background(), request(steward.Ref{Connection: "salesforce", Object: "Contact", ID: "003NONE"}))
-	h.must(err)
-	if erasure.Status != "forgotten" || erasure.Keys != 0 || !h.drawers[0].reads(maria) || !h.drawers[1].reads(tomas) {
-		t.Errorf("%+v", erasure)
-	}
-	if got := h.recorded(); !slices.Equal(got, []ledger.Kind{ledger.ErasureRequested, ledger.ErasureDone}) {
-		t.Errorf("on record: %v", got)
-	}
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		h := openOn(t, on)
+		erasure, err := h.Erase(context.Background(), request(steward.Ref{Connection: "salesforce", Object: "Contact", ID: "003NONE"}))
+		h.must(err)
+		if erasure.Status != "forgotten" || erasure.Keys != 0 || !h.drawers[0].reads(maria) || !h.drawers[1].reads(tomas) {
+			t.Errorf("%+v", erasure)
+		}
+		if got := h.recorded(); !slices.Equal(got, []ledger.Kind{ledger.ErasureRequested, ledger.ErasureDone}) {
+			t.Errorf("on record: %v", got)
+		}
+	})
 }
 
 func TestRunningItAgainFinishesIt(t *testing.T) {
-	ctx := context.Background()
-	h := open(t)
-	h.drawers[1].fail = errors.New("the disk is full")
-	erasure, err := h.Erase(ctx, request(maria, tomas))
-	if err == nil || erasure.Status == "forgotten" {
-		t.Fatalf("it failed midway and says %+v", erasure)
-	}
-	for i, d := range h.drawers {
-		if d.reads(maria) || d.reads(tomas) {
-			t.Errorf("drawer %d: the keys outlived the failure", i)
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on)
+		h.drawers[1].fail = errors.New("the disk is full")
+		erasure, err := h.Erase(ctx, request(maria, tomas))
+		if err == nil || erasure.Status == "forgotten" {
+			t.Fatalf("it failed midway and says %+v", erasure)
 		}
-	}
-	if got := h.recorded(); !slices.Equal(got, []ledger.Kind{ledger.ErasureRequested}) {
-		t.Errorf("on record: %v", got)
-	}
-	erasure, err = h.Erase(ctx, request(maria, tomas))
-	h.must(err)
-	if erasure.Status != "forgotten" || erasure.Keys != 2 || len(h.drawers[0].notes)+len(h.drawers[1].notes) != 0 {
-		t.Errorf("run again: %+v", erasure)
-	}
+		for i, d := range h.drawers {
+			if d.reads(maria) || d.reads(tomas) {
+				t.Errorf("drawer %d: the keys outlived the failure", i)
+			}
+		}
+		if got := h.recorded(); !slices.Equal(got, []ledger.Kind{ledger.ErasureRequested}) {
+			t.Errorf("on record: %v", got)
+		}
+		erasure, err = h.Erase(ctx, request(maria, tomas))
+		h.must(err)
+		if erasure.Status != "forgotten" || erasure.Keys != 2 || len(h.drawers[0].notes)+len(h.drawers[1].notes) != 0 {
+			t.Errorf("run again: %+v", erasure)
+		}
+	})
 }
 
 func TestWithoutARecordNothingIsDestroyed(t *testing.T) {
-	ctx := context.Background()
-	h := open(t)
-	h.must(h.Ledger.Close(ctx))
-	_, err := h.Erase(ctx, request(maria))
-	if steward.KindOf(err) != steward.Unavailable || !h.drawers[0].reads(maria) {
-		t.Errorf("destroyed without a record: %v", err)
-	}
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on)
+		h.must(h.Ledger.Close(ctx))
+		_, err := h.Erase(ctx, request(maria))
+		if steward.KindOf(err) != steward.Unavailable || !h.drawers[0].reads(maria) {
+			t.Errorf("destroyed without a record: %v", err)
+		}
+	})
 }
