@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,13 +15,12 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/backup"
+	"github.com/stewardhq/steward/internal/backup/rejoin"
 	"github.com/stewardhq/steward/internal/blob"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/egress"
 	"github.com/stewardhq/steward/internal/ledger"
-	"github.com/stewardhq/steward/internal/ledger/segment"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
-	"github.com/stewardhq/steward/internal/ledger/tree"
 	"github.com/stewardhq/steward/internal/store"
 )
 
@@ -40,15 +38,6 @@ type backedUp struct {
 func contents(b *backup.Backup) backedUp {
 	return backedUp{b.Dir, b.Made, b.Size(), b.Objects.Copied, len(b.Objects.Referenced), b.Bucket, b.Ledgers}
 }
-
-// copiedKeys is what is said of a copy of the keyring, beside it.
-type copiedKeys struct {
-	Made  time.Time `json:"made"`
-	Until time.Time `json:"until"` // when it is to be deleted
-	Note  string    `json:"note"`
-}
-
-const copiedKeysFile = "about.json"
 
 func runBackup(ctx context.Context, in *command.Invocation) error {
 	server := config.ForServer(in.Env)
@@ -126,17 +115,15 @@ func backupKeys(ctx context.Context, in *command.Invocation, server config.Serve
 	if s.keys, err = s.open(ctx, o, o.KeyringStore, keyringIn(o.Data), store.KeyringFile); err != nil {
 		return err
 	}
-	now := time.Now().UTC().Truncate(time.Second)
-	about := copiedKeys{Made: now, Until: now.Add(horizon), Note: "A copy of the keyring. It opens nothing without the root key of its time, " +
-		"and nothing at all once something was forgotten after it. Delete it in time, and keep it apart from backups of the data."}
-	if err := backup.Folder(to, copiedKeysFile, about, func(dir string) (err error) {
+	about, err := backup.Keys(to, time.Now(), horizon, func(dir string) (err error) {
 		copied, err := store.OpenKeyring(ctx, dir)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, copied.Close()) }()
 		return store.Keyring{DB: copied}.Import(ctx, store.Keyring{DB: s.keys}.Export)
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	if in.AsJSON {
@@ -149,11 +136,9 @@ func backupKeys(ctx context.Context, in *command.Invocation, server config.Serve
 
 // rehearsed is what came of restoring a backup for a look.
 type rehearsed struct {
-	Backup  backedUp `json:"backup"`
-	Opened  int      `json:"opened"`    // sealed values that today's keys open
-	Gone    int      `json:"forgotten"` // and that they don't, since they were forgotten
-	Skipped uint64   `json:"skipped"`   // entries of which no part was opened
-	Verify  verified `json:"verify"`
+	Backup backedUp `json:"backup"`
+	rejoin.Opened
+	Verify verified `json:"verify"`
 }
 
 // rehearse restores a backup into a folder of its own, verifies it with today's keys, which it only reads, opens
@@ -179,13 +164,13 @@ func rehearse(ctx context.Context, in *command.Invocation, server config.Server,
 	if err != nil {
 		return err
 	}
-	if _, err := b.Restore(ctx, backup.Target{Dir: dir, Objects: true, Blobs: folderOr(elsewhere), Progress: p.Count}); err != nil {
+	if _, err := b.Restore(ctx, backup.Target{Dir: dir, Objects: true, Blobs: rejoin.FolderOr(elsewhere, time.Now), Progress: p.Count}); err != nil {
 		return err
 	}
 	if s.data, err = s.open(ctx, o, "", dir, store.DataFile); err != nil {
 		return err
 	}
-	s.read(overlay{blob.Folder{Dir: filepath.Join(dir, objectsDir), Now: time.Now}, elsewhere})
+	s.read(rejoin.Objects{Blobs: blob.Folder{Dir: filepath.Join(dir, objectsDir), Now: time.Now}, Elsewhere: elsewhere})
 	report := rehearsed{Backup: contents(b)}
 	all, err := s.ledgers(ctx, "")
 	if err != nil {
@@ -194,68 +179,17 @@ func rehearse(ctx context.Context, in *command.Invocation, server config.Server,
 	if report.Verify, err = all.verify(ctx, verifyOptions{}, nil, p); err != nil {
 		return err
 	}
+	book, err := ledger.Open(ctx, ledger.Config{Store: s.record, Sealer: s.sealer, Now: time.Now, Rand: rand.Reader, Origin: logOrigin}) // over what is read only
+	if err != nil {
+		return err
+	}
+	s.first(func() error { return book.Close(context.WithoutCancel(ctx)) })
 	for _, ws := range all.workspaces {
-		if err := report.open(ctx, s, ws.ID, p); err != nil {
+		if err := report.Open(ctx, rejoin.Sealed{Rows: s.data, Sealer: s.sealer, Record: s.record, Ledger: book}, ws.ID, p.Count); err != nil {
 			return err
 		}
 	}
 	return report.print(in)
-}
-
-// sampled is of how many entries of each ledger the parts are opened.
-const sampled = 2000
-
-// open opens whatever is sealed in the rows of a workspace, and the parts of a sample of its ledger.
-func (r *rehearsed) open(ctx context.Context, s *stores, ws steward.WorkspaceID, p *terminal.Progress) (err error) {
-	count := func(err error) error {
-		switch {
-		case err == nil:
-			r.Opened++
-		case steward.KindOf(err) == steward.Gone:
-			r.Gone++
-		default:
-			return err
-		}
-		return nil
-	}
-	if err := s.data.WalkSealed(ctx, ws, func(at steward.Place, sealed steward.Sealed) error {
-		_, err := s.sealer.Open(ctx, at, sealed)
-		if count(err) != nil && steward.KindOf(err) != steward.Internal { // verify has found that one
-			return err
-		}
-		return ctx.Err()
-	}); err != nil {
-		return err
-	}
-	book, err := ledger.Open(ctx, ledger.Config{Store: s.record, Sealer: s.sealer, Now: time.Now, Rand: rand.Reader, Origin: logOrigin})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, book.Close(ctx)) }()
-	head, err := s.record.Head(ctx, ws)
-	if err != nil {
-		return err
-	}
-	stride := max(1, head.Next/sampled)
-	for seq := uint64(0); seq < head.Next; seq += stride {
-		p.Count("opening entries", seq, head.Next)
-		r.Skipped += min(stride, head.Next-seq) - 1
-		rows, err := s.record.Rows(ctx, ws, seq, 1, false)
-		if err != nil || len(rows) == 0 {
-			continue // which verify has found
-		}
-		h, err := ledger.Decode(&rows[0])
-		if err != nil {
-			continue
-		}
-		for i := range h.Parts {
-			_, err := book.Part(ctx, ws, seq, i)
-			if count(err) != nil && steward.KindOf(err) != steward.Internal {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func (r *rehearsed) print(in *command.Invocation) error {
@@ -265,7 +199,7 @@ func (r *rehearsed) print(in *command.Invocation) error {
 		}
 	} else {
 		printVerified(in, r.Verify)
-		fmt.Fprintf(in.Out, "%s opened with today's keys, %d forgotten since and shut\n", terminal.Counted(r.Opened, "sealed value", "sealed values"), r.Gone)
+		fmt.Fprintf(in.Out, "%s opened with today's keys, %d forgotten since and shut\n", terminal.Counted(r.Opened.Opened, "sealed value", "sealed values"), r.Opened.Gone)
 	}
 	if len(r.Verify.Findings) > 0 {
 		return command.Quiet(steward.Conflict)
@@ -339,16 +273,22 @@ func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace boo
 	if err := s.readKeys(ctx, opened); err != nil {
 		return "", verified{}, err
 	}
-	if err := notBehind(ctx, b, o.known, s.sealer); err != nil {
+	var known []string
+	if o.known != "" {
+		if known, err = tlog.Kept(o.known); err != nil {
+			return "", verified{}, err
+		}
+	}
+	if err := rejoin.NotBehind(ctx, b.Ledgers, known, s.sealer); err != nil {
 		return "", verified{}, err
 	}
 	blobs, err := s.blobs(opened)
 	if err != nil {
 		return "", verified{}, err
 	}
-	t := backup.Target{Dir: o.Data, Replace: replace, Objects: o.Objects == "", Blobs: folderOr(blobs), Progress: p.Count}
+	t := backup.Target{Dir: o.Data, Replace: replace, Objects: o.Objects == "", Blobs: rejoin.FolderOr(blobs, time.Now), Progress: p.Count}
 	if !t.Objects {
-		if err := noneNewer(ctx, b, blobs); err != nil {
+		if err := rejoin.NoneNewer(ctx, b.Ledgers, blobs); err != nil {
 			return "", verified{}, err
 		}
 	}
@@ -373,95 +313,4 @@ func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace boo
 	}
 	report, err := verifyData(ctx, o, p)
 	return aside, report, err
-}
-
-// overlay is a folder of objects, and behind it those that stayed elsewhere.
-type overlay struct {
-	segment.Blobs
-	elsewhere segment.Blobs
-}
-
-// Open implements segment.Blobs.
-func (o overlay) Open(ctx context.Context, name string) (blob.Object, error) {
-	object, err := o.Blobs.Open(ctx, name)
-	if err != nil && steward.KindOf(err) == steward.NotFound {
-		return o.elsewhere.Open(ctx, name)
-	}
-	return object, err
-}
-
-// folderOr gives a folder of objects, or where none is named another place of them.
-func folderOr(elsewhere segment.Blobs) func(dir string) backup.Blobs {
-	return func(dir string) backup.Blobs {
-		if dir == "" {
-			return elsewhere
-		}
-		return blob.Folder{Dir: dir, Now: time.Now}
-	}
-}
-
-// notBehind refuses a backup whose ledgers end before a checkpoint that somebody remembers: going on from there
-// would be a second story beside the one that was signed.
-func notBehind(ctx context.Context, b *backup.Backup, file string, sealer steward.Sealer) error {
-	if file == "" {
-		return nil
-	}
-	notes, err := tlog.Kept(file)
-	if err != nil {
-		return err
-	}
-	ends, newest := map[steward.WorkspaceID]uint64{}, map[steward.WorkspaceID]uint64{}
-	for _, l := range b.Ledgers {
-		ends[l.Workspace] = l.Entries
-	}
-	var order []steward.WorkspaceID
-	for _, note := range notes {
-		origin, _, _ := strings.Cut(note, "\n")
-		ws := steward.WorkspaceID(origin[strings.LastIndexByte(origin, '/')+1:])
-		cp, _, err := tree.Parse([]byte(note), string(ws), ledger.Ring(ctx, sealer, ws))
-		if err != nil {
-			return steward.Errorf(steward.Conflict, "a checkpoint in %s of the ledger of workspace %s isn't signed with its key: the file is another Steward's or was changed, or this isn't its keyring", file, ws).Because(err)
-		}
-		if newest[ws] == 0 {
-			order = append(order, ws)
-		}
-		newest[ws] = max(newest[ws], cp.Size)
-	}
-	var lost []string
-	for _, ws := range order {
-		if newest[ws] > ends[ws] {
-			lost = append(lost, fmt.Sprintf("entries %d to %d of workspace %s", ends[ws], newest[ws]-1, ws))
-		}
-	}
-	return refused(lost, "a checkpoint signed them, so going on without them would be found to be a forgery")
-}
-
-// noneNewer refuses a backup whose ledgers end before what the store of objects holds: to whom the restored
-// database doesn't name them they would be leftovers, and be deleted.
-func noneNewer(ctx context.Context, b *backup.Backup, blobs segment.Blobs) error {
-	var lost []string
-	for _, l := range b.Ledgers {
-		prefix := "ledger/" + string(l.Workspace) + "/" // and the first entry's number, in 20 digits
-		err := blobs.List(ctx, prefix, func(name string, _ time.Time) error {
-			number, _, _ := strings.Cut(strings.TrimPrefix(name, prefix), "-")
-			if first, err := strconv.ParseUint(number, 10, 64); err == nil && first >= l.Entries {
-				lost = append(lost, fmt.Sprintf("entries from %d on of workspace %s", first, l.Workspace))
-				return errFound
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errFound) {
-			return err
-		}
-	}
-	return refused(lost, "sealed objects hold them, which the restored data wouldn't know of")
-}
-
-var errFound = errors.New("one was found")
-
-func refused(lost []string, why string) error {
-	if len(lost) == 0 {
-		return nil
-	}
-	return steward.Errorf(steward.Conflict, "this backup ends too early and nothing was restored: it lacks %s; %s. Restore a newer backup", strings.Join(lost, ", "), why)
 }

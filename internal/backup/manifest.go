@@ -59,18 +59,21 @@ func (m *Manifest) encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return seal(raw), nil
+}
+
+func seal(raw []byte) []byte {
 	sum := sha256.Sum256(raw)
-	return fmt.Appendf(nil, "{\"backup\": %s,\n\"sha256\": %q}\n", raw, hex.EncodeToString(sum[:])), nil
+	return fmt.Appendf(nil, "{\"backup\": %s,\n\"sha256\": %q}\n", raw, hex.EncodeToString(sum[:]))
 }
 
 // decodeManifest reads what encode wrote, with its hash, and refuses anything else.
 func decodeManifest(text []byte) (m Manifest, sum string, err error) {
 	var sealed sealedManifest
-	lines := json.NewDecoder(bytes.NewReader(text))
-	if err := lines.Decode(&sealed); err != nil {
+	if err := json.Unmarshal(text, &sealed); err != nil {
 		return m, "", fmt.Errorf("manifest: %w", err)
 	}
-	if got := sha256.Sum256(sealed.Manifest); hex.EncodeToString(got[:]) != sealed.SHA256 {
+	if !bytes.Equal(text, seal(sealed.Manifest)) {
 		return m, "", errors.New("manifest: not what was written")
 	}
 	if err := json.Unmarshal(sealed.Manifest, &m); err != nil {

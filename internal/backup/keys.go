@@ -8,13 +8,31 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/stewardhq/steward"
 )
 
-// Folder makes a small folder, whole or not at all: with what fill writes into the one it is given, and, under a
+// AboutKeys is what is said of a copy of the keyring, beside it.
+type AboutKeys struct {
+	Made  time.Time `json:"made"`
+	Until time.Time `json:"until"` // when it is to be deleted
+	Note  string    `json:"note"`
+}
+
+const aboutFile = "about.json"
+
+// Keys makes a folder with a copy of the keyring, which fill writes, and with what it must not be used for.
+func Keys(dir string, now time.Time, horizon time.Duration, fill func(dir string) error) (AboutKeys, error) {
+	now = now.UTC().Truncate(time.Second)
+	about := AboutKeys{Made: now, Until: now.Add(horizon), Note: "A copy of the keyring. It opens nothing without the root key of its time, " +
+		"and nothing at all once something was forgotten after it. Delete it in time, and keep it apart from backups of the data."}
+	return about, folder(dir, aboutFile, about, fill)
+}
+
+// folder makes a small folder, whole or not at all: with what fill writes into the one it is given, and, under a
 // name, what is said about it, as JSON. There may be no folder yet, or an empty one; what a crash left goes.
-func Folder(dir, name string, about any, fill func(dir string) error) error {
+func folder(dir, name string, about any, fill func(dir string) error) error {
 	dir = filepath.Clean(dir)
 	if there, err := os.ReadDir(dir); err == nil && len(there) > 0 {
 		return steward.Errorf(steward.Conflict, "the folder %s holds something already, such as %s; choose an empty one", dir, there[0].Name())
