@@ -428,7 +428,10 @@ func TestRestoredOnAServer(t *testing.T) {
 	must(t, err)
 	var marks []string
 	to := target(t.TempDir())
-	to.Load = func(_ context.Context, dir, mark string) error {
+	to.Load = func(_ context.Context, dir, mark string, again bool) error {
+		if again != (len(marks) == 1) {
+			t.Error("it isn't told whether it may have been called before")
+		}
 		marks = append(marks, mark)
 		if _, err := os.Stat(filepath.Join(dir, "rows.db")); err != nil {
 			return err

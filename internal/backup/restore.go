@@ -105,9 +105,10 @@ type Target struct {
 	Objects bool
 	// Blobs gives the store of objects: the one that lies in a folder, or, for "", the other.
 	Blobs func(dir string) Blobs
-	// Load fills a server's database from the copy in a folder, in one transaction. It is called again for the
-	// same backup, which id names, where a crash came between that and the end. Nil: the copy is put into Dir.
-	Load     func(ctx context.Context, dir, id string) error
+	// Load fills a server's database, which must be empty, from the copy in a folder, in one transaction, and leaves
+	// the mark with it. Again says that a crash came before the end: where the mark is there, it was done. Nil: the
+	// copy is put into Dir.
+	Load     func(ctx context.Context, dir, mark string, again bool) error
 	Progress func(what string, done, total uint64) // in bytes; nil for none
 
 	before func(step string) error // nil, or asked before each step that changes the disk
@@ -125,7 +126,9 @@ const (
 // what was there was put into, "" where nothing was.
 func (b *Backup) Restore(ctx context.Context, t Target) (aside string, err error) {
 	staging := filepath.Join(t.Dir, stagingDir)
-	if whole, err := os.ReadFile(filepath.Join(staging, wholeFile)); err != nil || string(whole) != b.sum {
+	whole, err := os.ReadFile(filepath.Join(staging, wholeFile))
+	again := err == nil && string(whole) == b.sum
+	if !again {
 		if there := t.present(b.databases()); len(there) > 0 && !t.Replace {
 			return "", steward.Errorf(steward.Conflict, "there is data in %s already (%s); name another folder with --data, or put what is there aside with --replace", t.Dir, strings.Join(there, ", "))
 		}
@@ -138,7 +141,7 @@ func (b *Backup) Restore(ctx context.Context, t Target) (aside string, err error
 		if err := t.step("load"); err != nil {
 			return "", err
 		}
-		if err := t.Load(ctx, staging, b.sum); err != nil {
+		if err := t.Load(ctx, staging, b.sum, again); err != nil {
 			return "", err
 		}
 	} else if aside, err = b.place(t, staging); err != nil {

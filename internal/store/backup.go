@@ -70,13 +70,13 @@ func (b Backup) Contents(ctx context.Context, dir string, f func(backup.Object) 
 }
 
 // Fill takes the rows of a copy in a folder into this database, on a server, which must be empty: in one
-// transaction, with a mark that tells it from another. A copy that an older Steward made is brought up to date
-// first, in its folder.
-func (b Backup) Fill(ctx context.Context, dir, mark string) (err error) {
+// transaction, with a mark. Called again, it does nothing where that mark is. A copy that an older Steward made is
+// brought up to date first, in its folder.
+func (b Backup) Fill(ctx context.Context, dir, mark string, again bool) (err error) {
 	copied, err := OpenData(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, copied.Close()) }()
-	return b.db.Fill(ctx, copied.db, mark)
+	return b.db.Fill(ctx, copied.db, mark, again)
 }

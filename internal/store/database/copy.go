@@ -130,8 +130,8 @@ func (t table) copyRows(ctx context.Context, from, to *sql.Tx) error {
 }
 
 // Fill takes all rows of a copy into a database on a server, in one transaction: it must be empty. A mark is left
-// with them, and where it is there already nothing is done: the same Fill ended between its commit and its return.
-func (db *DB) Fill(ctx context.Context, from *DB, mark string) error {
+// with them. Again says that the same Fill may have been done: then nothing is done where the mark is.
+func (db *DB) Fill(ctx context.Context, from *DB, mark string, again bool) error {
 	if !db.dialect.shared {
 		return errors.New("store: a file isn't filled but put in its place")
 	}
@@ -147,6 +147,13 @@ func (db *DB) Fill(ctx context.Context, from *DB, mark string) error {
 		}
 		return conn.Raw(func(c any) error {
 			return pgx.BeginFunc(ctx, c.(*stdlib.Conn).Conn(), func(tx pgx.Tx) error {
+				var left string
+				if err := tx.QueryRow(ctx, `SELECT coalesce(obj_description(to_regclass('steward_schema'), 'pg_class'), '')`).Scan(&left); err != nil {
+					return err
+				}
+				if again && left == mark {
+					return nil
+				}
 				return fill(ctx, tx, in, tables, mark)
 			})
 		})
@@ -154,13 +161,6 @@ func (db *DB) Fill(ctx context.Context, from *DB, mark string) error {
 }
 
 func fill(ctx context.Context, tx pgx.Tx, in *sql.Tx, tables []table, mark string) error {
-	var left string
-	if err := tx.QueryRow(ctx, `SELECT coalesce(obj_description(to_regclass('steward_schema'), 'pg_class'), '')`).Scan(&left); err != nil {
-		return err
-	}
-	if left == mark {
-		return nil
-	}
 	// The role owns the tables. Nobody else sees them as they are meanwhile: all of it is in this transaction.
 	for _, t := range tables {
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER TABLE %s NO FORCE ROW LEVEL SECURITY`, t.name)); err != nil {
