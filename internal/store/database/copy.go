@@ -154,13 +154,13 @@ func (db *DB) Fill(ctx context.Context, from *DB, mark string, again bool) error
 				if again && left == mark {
 					return nil
 				}
-				return fill(ctx, tx, in, tables, mark)
+				return load(ctx, tx, in, tables, mark)
 			})
 		})
 	})
 }
 
-func fill(ctx context.Context, tx pgx.Tx, in *sql.Tx, tables []table, mark string) error {
+func load(ctx context.Context, tx pgx.Tx, in *sql.Tx, tables []table, mark string) error {
 	// The role owns the tables. Nobody else sees them as they are meanwhile: all of it is in this transaction.
 	for _, t := range tables {
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER TABLE %s NO FORCE ROW LEVEL SECURITY`, t.name)); err != nil {
