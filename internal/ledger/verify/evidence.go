@@ -35,13 +35,14 @@ type readEntry struct {
 // page is the entries of one range of numbers.
 type page struct {
 	from    uint64
+	end     uint64 // behind the last
 	entries []readEntry
 	err     error
 }
 
 // read reads and hashes a page.
 func (v *verification) read(ctx context.Context, from, end uint64) page {
-	p := page{from: from, entries: make([]readEntry, 0, end-from)}
+	p := page{from: from, end: end, entries: make([]readEntry, 0, end-from)}
 	var rows []ledger.Row
 	rows, p.err = ledger.ReadRange(ctx, v.src.Store, v.ws, from, end, !v.src.HeadersOnly)
 	var b layout.Brief

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/transparency-dev/merkle/compact"
 
@@ -73,6 +74,10 @@ func Ledger(ctx context.Context, src Source, ws steward.WorkspaceID, progress fu
 	return v.report, err
 }
 
+// manyUnread is after how many unreadable pages verifying ends: a head that lies could name more than there
+// can be.
+const manyUnread = 1024
+
 type verification struct {
 	src    Source
 	ws     steward.WorkspaceID
@@ -94,8 +99,10 @@ type verification struct {
 	from        uint64                    // the next to read
 	signed      uint64                    // the size of the largest seen
 
-	key       int          // the number of the key that signs
-	rotations []ledger.Row // the entries since the last checkpoint that replace it
+	unreadPages int
+	unread      string       // why entries couldn't be read, the last time; "" where all could
+	key         int          // the number of the key that signs
+	rotations   []ledger.Row // the entries since the last checkpoint that replace it
 }
 
 // keptLeaves is how many leaf hashes are kept between two checkpoints, to tell which entry was changed: 8 MB.
@@ -160,7 +167,7 @@ func (v *verification) ledger(ctx context.Context, progress func(done, total uin
 	if err := v.tiles(ctx); err != nil {
 		return err
 	}
-	if v.src.HeadersOnly {
+	if v.src.HeadersOnly || v.unread != "" {
 		return nil
 	}
 	return v.intents(ctx, head)
@@ -176,11 +183,18 @@ func (v *verification) entries(ctx context.Context, head ledger.Head, progress f
 	for page := range ledger.Pages(ctx, 0, head.Next, ledger.ReadersAhead, v.read) {
 		progress(page.from, head.Next)
 		if page.err != nil {
-			v.tree = nil
-			if err := v.damage(ctx, page.err, fmt.Sprintf("the ledger from about entry %d on", page.from)); err != nil {
+			if err := v.unreadable(ctx, page); err != nil {
 				return err
 			}
-			return v.checkpointsUpTo(ctx, head.Next)
+			if v.unreadPages++; v.unreadPages > manyUnread {
+				v.findAt(page.end, "so much can't be read that the rest, from entry %d on, wasn't looked at", page.end)
+				return v.checkpointsUpTo(ctx, head.Next)
+			}
+			next = page.end
+			if err := v.checkpointsUpTo(ctx, next); err != nil {
+				return err
+			}
+			continue
 		}
 		for i := range page.entries {
 			e := &page.entries[i]
@@ -210,6 +224,21 @@ func (v *verification) entries(ctx context.Context, head ledger.Head, progress f
 		return err
 	}
 	progress(head.Next, head.Next)
+	return nil
+}
+
+// unreadable reports a page that can't be read, by what its store says of it: several may be the fault of one
+// object.
+func (v *verification) unreadable(ctx context.Context, p page) error {
+	if ctx.Err() != nil || steward.KindOf(p.err) != steward.Internal {
+		return p.err
+	}
+	v.tree = nil
+	why, _, _ := strings.Cut(steward.Message(p.err), ";")
+	if v.unread != why {
+		v.findAt(p.from, "entries %d to %d can't be read: %s", p.from, p.end-1, why)
+	}
+	v.unread = why
 	return nil
 }
 
@@ -272,6 +301,7 @@ func (v *verification) pair(ctx context.Context, e *readEntry) error {
 		v.findAt(e.seq, "entry %d is an outcome that names no intent", e.seq)
 	case v.open[e.intent]:
 		delete(v.open, e.intent)
+	case v.unread != "": // its intent may be among what can't be read
 	default:
 		rows, err := v.src.Store.Rows(ctx, v.ws, e.intent, 1, false)
 		if err != nil {
