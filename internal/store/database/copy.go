@@ -175,23 +175,7 @@ func load(ctx context.Context, tx pgx.Tx, in *sql.Tx, tables []table, mark strin
 		}
 	}
 	for _, t := range tables {
-		rows, err := in.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s", strings.Join(t.columns, ", "), t.name))
-		if err != nil {
-			return err
-		}
-		values := make([]any, len(t.columns))
-		dest := make([]any, len(t.columns))
-		for i := range values {
-			dest[i] = &values[i]
-		}
-		_, err = tx.CopyFrom(ctx, pgx.Identifier{t.name}, t.columns, pgx.CopyFromFunc(func() ([]any, error) {
-			if !rows.Next() {
-				return nil, rows.Err()
-			}
-			clear(values)
-			return values, rows.Scan(dest...)
-		}))
-		if err = errors.Join(err, rows.Close()); err != nil {
+		if err := t.loadRows(ctx, tx, in); err != nil {
 			return fmt.Errorf("store: table %s: %w", t.name, err)
 		}
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER TABLE %s FORCE ROW LEVEL SECURITY`, t.name)); err != nil {
@@ -200,5 +184,26 @@ func load(ctx context.Context, tx pgx.Tx, in *sql.Tx, tables []table, mark strin
 	}
 	quoted := "'" + strings.ReplaceAll(mark, "'", "''") + "'"
 	_, err := tx.Exec(ctx, `COMMENT ON TABLE steward_schema IS `+quoted)
+	return err
+}
+
+// loadRows copies all rows of a file's table into a server's.
+func (t table) loadRows(ctx context.Context, tx pgx.Tx, in *sql.Tx) error {
+	rows, err := in.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s", strings.Join(t.columns, ", "), t.name))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	values := make([]any, len(t.columns))
+	dest := make([]any, len(t.columns))
+	for i := range values {
+		dest[i] = &values[i]
+	}
+	_, err = tx.CopyFrom(ctx, pgx.Identifier{t.name}, t.columns, pgx.CopyFromFunc(func() ([]any, error) {
+		if !rows.Next() {
+			return nil, rows.Err()
+		}
+		return values, rows.Scan(dest...)
+	}))
 	return err
 }
