@@ -221,7 +221,7 @@ func runRestore(ctx context.Context, in *command.Invocation) (err error) {
 	o := verifyOptions{Server: config.ForServer(in.Env)}
 	f := in.Flags(in.JSONFlag, o.StoreFlags, o.WitnessFlags)
 	from := f.String("from", "", "the `folder` that `steward backup --to` wrote")
-	replace := f.Bool("replace", false, "put the data that is there aside, into a folder replaced-1, -2, … beside it")
+	replace := f.Bool("replace", false, "put what is in the data folder aside, into replaced-1, -2, … there; on Postgres, name another database")
 	f.StringVar(&o.known, "known", "", "a `file` of checkpoints that `steward serve --checkpoints` wrote: a backup that ends before them is refused")
 	if err := in.ParseNone(f); err != nil {
 		return err
@@ -293,9 +293,6 @@ func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace boo
 		}
 	}
 	if o.Store != "" {
-		if replace {
-			return "", verified{}, steward.Errorf(steward.Invalid, "--replace is for data in a folder; on Postgres name a new database with --store, and keep the old one aside")
-		}
 		db, err := store.Postgres{URL: o.Store}.OpenData(ctx)
 		if err != nil {
 			return "", verified{}, err

@@ -181,6 +181,19 @@ func TestSealedLedgersAreBackedUp(t *testing.T) {
 	if out := run(1, "restore", "--data", data, "--from", to, "--objects", elsewhere); !strings.Contains(out, "lacks entries from 9999 on of workspace "+string(ws)) {
 		t.Error(out)
 	}
+
+	// And onto a server, whose objects stay in the folder.
+	server := postgres.Start(t).Database(t)
+	refused := run(1, "restore", "--data", data, "--from", to, "--store", server)
+	if !strings.Contains(refused, "(objects)") {
+		t.Error(refused)
+	}
+	if out := run(0, "restore", "--data", data, "--from", to, "--store", server, "--replace"); !strings.Contains(out, "nothing was changed") {
+		t.Error(out)
+	}
+	if _, err := os.Stat(filepath.Join(data, "replaced-1", objectsDir, "ledger")); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestBackupOnPostgres: a copy of the server's rows is a file, which is rehearsed without a server and comes back on
@@ -203,7 +216,10 @@ func TestBackupOnPostgres(t *testing.T) {
 	holdsNoKey(t, to, filepath.Join(data, keeperDir))
 	run(0, "This backup can be restored", "backup", "--check", to)
 	run(1, "there is data in this database already", "restore", "--from", to)
-	run(2, "name a new database", "restore", "--from", to, "--replace")
+	run(1, "there is data in this database already", "restore", "--from", to, "--replace")
+	if left, err := os.ReadDir(filepath.Join(data, "restoring")); err == nil {
+		t.Errorf("a refused restore left %v", left)
+	}
 
 	live := env["STEWARD_STORE"]
 	env["STEWARD_STORE"] = server.Database(t)

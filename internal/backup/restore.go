@@ -126,14 +126,18 @@ const (
 // what was there was put into, "" where nothing was.
 func (b *Backup) Restore(ctx context.Context, t Target) (aside string, err error) {
 	staging := filepath.Join(t.Dir, stagingDir)
+	databases := b.databases()
+	if t.Load != nil {
+		databases = nil // they go into the server's
+	}
 	whole, err := os.ReadFile(filepath.Join(staging, wholeFile))
 	again := err == nil && string(whole) == b.sum
 	if !again {
-		if there := t.present(b.databases()); len(there) > 0 && !t.Replace {
+		if there := t.present(databases); len(there) > 0 && !t.Replace {
 			return "", steward.Errorf(steward.Conflict, "there is data in %s already (%s); name another folder with --data, or put what is there aside with --replace", t.Dir, strings.Join(there, ", "))
 		}
 		if err := b.stage(ctx, t, staging); err != nil {
-			return "", err
+			return "", errors.Join(err, os.RemoveAll(staging))
 		}
 	}
 	// A crash up to here changed nothing that is in use.
@@ -141,10 +145,14 @@ func (b *Backup) Restore(ctx context.Context, t Target) (aside string, err error
 		if err := t.step("load"); err != nil {
 			return "", err
 		}
-		if err := t.Load(ctx, staging, b.sum, again); err != nil {
-			return "", err
+		if err := t.Load(ctx, staging, b.sum, again); steward.KindOf(err) == steward.Conflict && err != nil {
+			return "", errors.Join(err, os.RemoveAll(staging))
+		} else if err != nil {
+			return "", err // it may have been done: the mark stays
 		}
-	} else if aside, err = b.place(t, staging); err != nil {
+	}
+	// A crash here, on a server, leaves rows whose objects aren't there yet.
+	if aside, err = b.place(t, staging, databases); err != nil {
 		return aside, unwritten(t.Dir, err)
 	}
 	if err := t.step("clean up"); err != nil {
@@ -172,10 +180,8 @@ func (b *Backup) databases() (names []string) {
 // present lists what is in the data folder that a restored backup would take the place of.
 func (t Target) present(databases []string) (there []string) {
 	var names []string
-	if t.Load == nil {
-		for _, name := range databases {
-			names = append(names, name, name+"-wal", name+"-shm", name+"-journal")
-		}
+	for _, name := range databases {
+		names = append(names, name, name+"-wal", name+"-shm", name+"-journal")
 	}
 	if t.Objects {
 		names = append(names, objectsDir)
@@ -313,13 +319,13 @@ func referenced(ctx context.Context, blobs Blobs, o Object) error {
 
 // place puts aside what is there, then puts in its place what is staged: the database last, so that until it is
 // there the folder has no data to be used. What isn't staged any more was put in its place before a crash.
-func (b *Backup) place(t Target, staging string) (aside string, err error) {
+func (b *Backup) place(t Target, staging string, databases []string) (aside string, err error) {
 	staged := func(name string) bool {
 		_, err := os.Lstat(filepath.Join(staging, name))
 		return err == nil
 	}
 	var old []string
-	for _, name := range t.present(b.databases()) {
+	for _, name := range t.present(databases) {
 		if database, _, _ := strings.Cut(name, "-"); staged(database) {
 			old = append(old, name)
 		}
@@ -343,7 +349,7 @@ func (b *Backup) place(t Target, staging string) (aside string, err error) {
 			return aside, err
 		}
 	}
-	for _, name := range append([]string{objectsDir}, b.databases()...) {
+	for _, name := range append([]string{objectsDir}, databases...) {
 		if !staged(name) {
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/backup"
+	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
@@ -25,6 +26,9 @@ func TestCopyIsOneState(t *testing.T) {
 			t.Cleanup(func() { closeDB(t, db) })
 			must(t, addWorkspace(db, "acme"))
 			must(t, addWorkspace(db, "a 'second'; one"))
+			for i, box := range [][]byte{{}, {0}} {
+				must(t, store.Identity{DB: db}.AddMember(ctx, "id_of_acme", identity.MemberRow{ID: steward.MemberID(fmt.Sprint("m", i)), Role: steward.Admin, Email: []byte{byte(i)}, Sealed: steward.Sealed{Box: box}, Created: at}))
+			}
 			tail := store.Ledger{DB: db}
 			appender, err := tail.Appender(ctx)
 			must(t, err)
@@ -83,6 +87,11 @@ func TestCopyIsOneState(t *testing.T) {
 			defer closeDB(t, full)
 			must(t, store.Backup{DB: full}.Fill(ctx, dir, "mark", true))
 			same(t, store.Ledger{DB: full}, tail, ledgers[0].Entries)
+			for m, box := range map[steward.MemberID]string{"m0": "", "m1": "\x00"} {
+				if member, err := (store.Identity{DB: full}).MemberByID(ctx, "id_of_acme", m); err != nil || string(member.Sealed.Box) != box {
+					t.Errorf("%s has the box %q, %v", m, member.Sealed.Box, err)
+				}
+			}
 			must(t, store.Backup{DB: full}.Fill(ctx, dir, "mark", true))
 			refusal(t, store.Backup{DB: full}.Fill(ctx, dir, "another's mark", true), steward.Conflict, "there is data in this database already")
 			refusal(t, store.Backup{DB: full}.Fill(ctx, dir, "mark", false), steward.Conflict, "there is data in this database already")

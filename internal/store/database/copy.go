@@ -203,7 +203,13 @@ func (t table) loadRows(ctx context.Context, tx pgx.Tx, in *sql.Tx) error {
 		if !rows.Next() {
 			return nil, rows.Err()
 		}
-		return values, rows.Scan(dest...)
+		err := rows.Scan(dest...)
+		for i, v := range values {
+			if b, isBytes := v.([]byte); isBytes && b == nil {
+				values[i] = []byte{} // no bytes, which is how SQLite's driver gives them, are not NULL
+			}
+		}
+		return values, err
 	}))
 	return err
 }
