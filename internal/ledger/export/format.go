@@ -96,7 +96,7 @@ func (t *table) entry(h *ledger.Header, header []byte, _ [tree.HashSize]byte) er
 		t.label.First = h.Seq
 	}
 	t.label.Entries++
-	return t.rows.Add(row(h, header), len(header))
+	return t.rows.Add(columns.Of(h, header), len(header))
 }
 
 func (t *table) end() error {
@@ -116,21 +116,3 @@ func (t *table) end() error {
 	}
 	return err
 }
-
-// row is an entry as columns.
-func row(h *ledger.Header, header []byte) columns.Header {
-	r := columns.Header{
-		Seq: int64(h.Seq), Time: h.Time.UnixMicro(), Kind: string(h.Kind), Run: string(h.Run), Caller: h.Caller, OnBehalfOf: string(h.OnBehalfOf),
-		Authentication: h.Authentication, System: h.System, Tool: h.Tool, Effect: string(h.Effect), Decision: h.Decision, PolicySet: h.PolicySet,
-		Outcome: h.Outcome, Error: h.Error, Purpose: h.Purpose, Records: int64(h.Records), DurationUS: h.DurationMicros,
-		Targets: h.Targets, MoreTargets: len(h.Targets) >= fullTargets, Node: h.Node, Parts: int32(len(h.Parts)), Header: header,
-	}
-	if h.Intent != nil {
-		intent := int64(*h.Intent)
-		r.Intent = &intent
-	}
-	return r
-}
-
-// fullTargets is how many targets a header has at most: a list that long may go on in a part.
-const fullTargets = 32

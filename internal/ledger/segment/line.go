@@ -19,9 +19,6 @@ type liner struct {
 // keptWords is how many words are kept so that each need not be made again.
 const keptWords = 1 << 12
 
-// fullTargets is how many targets a header has at most: a list that long may go on in a part.
-const fullTargets = 32
-
 // line is an entry as columns, and the periods of each of its parts.
 func (l *liner) line(row *ledger.Row) (line columns.Header, parts []string, err error) {
 	// Of a header that is written as Steward writes them, and in which nothing is escaped, it is known where
@@ -33,19 +30,12 @@ func (l *liner) line(row *ledger.Row) (line columns.Header, parts []string, err 
 		if err != nil {
 			return columns.Header{}, nil, err
 		}
-		line = columns.Header{
-			Seq: int64(h.Seq), Time: h.Time.UnixMicro(), Kind: string(h.Kind), Run: string(h.Run), Caller: h.Caller, OnBehalfOf: string(h.OnBehalfOf),
-			Authentication: h.Authentication, System: h.System, Tool: h.Tool, Effect: string(h.Effect), Decision: h.Decision, PolicySet: h.PolicySet,
-			Outcome: h.Outcome, Error: h.Error, Purpose: h.Purpose, Records: int64(h.Records), DurationUS: h.DurationMicros, Targets: h.Targets, Node: h.Node,
-		}
-		if h.Intent != nil {
-			line.Intent = new(int64(*h.Intent))
-		}
+		line = columns.Of(&h, row.Header)
 		for _, p := range h.Parts {
 			parts = append(parts, periods(p.Scopes))
 		}
 	}
-	line.MoreTargets, line.Parts, line.Header = len(line.Targets) >= fullTargets, int32(len(parts)), row.Header
+	line.MoreTargets, line.Parts, line.Header = len(line.Targets) >= columns.MaxTargets, int32(len(parts)), row.Header
 	return line, parts, nil
 }
 
