@@ -221,24 +221,3 @@ func (h *house) plant(dir string, first uint64, entries int, start time.Time) er
 		State: segment.Locked, Objects: []segment.Object{o},
 	})
 }
-
-// BenchmarkVerifySealed is entries verified a second where all of them lie in objects, without the check of the
-// objects' own bytes, which is done once for all workspaces.
-func BenchmarkVerifySealed(b *testing.B) {
-	const entries = 1 << 16
-	h := open(b, b.TempDir(), func(h *house) { h.archive.Entries = entries })
-	h.fillBench(b, entries)
-	must(b, h.archive.Pass(context.Background()))
-	if len(h.manifest(b, ws)) != 1 {
-		b.Fatal("nothing was sealed")
-	}
-	done, from := 0, time.Now()
-	for b.Loop() {
-		if r, err := verifyChecked(h, ws); err != nil || len(r.Findings) > 0 || r.Entries != entries {
-			b.Fatal(r, err)
-		}
-		done += entries
-	}
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(done)/time.Since(from).Seconds(), "entries/s")
-}
