@@ -15,6 +15,7 @@ import (
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/privacy"
+	"github.com/stewardhq/steward/internal/retention"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
@@ -80,6 +81,33 @@ func TestAnotherTenantsIdsNameNothing(t *testing.T) {
 				t.Errorf("another tenant's token was read: %s", answer)
 			}
 		}
+		// Nor do searches, proofs, schedules and holds reach over.
+		var held struct {
+			Holds []retention.Hold `json:"holds"`
+		}
+		h.do(rival, "POST", "/api/v1/checkpoint", nil, http.StatusOK, nil)
+		h.do(acme, "POST", "/api/v1/holds", map[string]string{"ground": "case-17"}, http.StatusOK, &held)
+		for _, r := range []struct {
+			method, path string
+			status       int
+		}{
+			{"GET", "/api/v1/log?purpose=audit&text=" + string(run.Run), 200},
+			{"GET", "/api/v1/log?purpose=audit&member=" + string(rep.id), 200},
+			{"GET", "/api/v1/log?purpose=audit&target=salesforce:Opportunity:" + deal.Text("Id"), 200},
+			{"GET", "/api/v1/log?purpose=audit&person=salesforce:Contact:" + contact.Text("Id"), 200},
+			{"GET", "/api/v1/log?purpose=audit&format=jsonl", 200},
+			{"GET", "/api/v1/log/4000/receipt?purpose=audit", 404},
+			{"GET", "/api/v1/retention", 200},
+			{"DELETE", "/api/v1/holds/" + held.Holds[0].ID, 404},
+		} {
+			answer := string(h.do(rival, r.method, r.path, nil, r.status, nil))
+			for _, theirs := range []string{`"on_behalf_of":"` + string(rep.id), deal.Text("Id"), "case-17"} {
+				if strings.Contains(answer, theirs) {
+					t.Errorf("%s %s says %q: %s", r.method, r.path, theirs, answer)
+				}
+			}
+		}
+		h.do(acme, "DELETE", "/api/v1/holds/"+held.Holds[0].ID, nil, http.StatusOK, nil)
 		for _, e := range h.entries(acme)[before:] {
 			if e.OnBehalfOf != acme.id && e.OnBehalfOf != rep.id {
 				t.Errorf("the other tenant is in this one's record: %+v", e)

@@ -158,7 +158,8 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 			Door: door, Store: store.Agent{DB: data}, Sealer: ring, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel, Now: now, Rand: rand.Reader,
 		},
 		Eraser: &retention.Eraser{Store: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Keyring: ring, Now: now, Rand: rand.Reader},
-		Now:    now, Log: log,
+		Schedule: &retention.Schedule{Periods: store.Keyring{DB: keys}, Settings: store.Retention{DB: data}, Now: now},
+		Now:      now, Rand: rand.Reader, Log: log,
 	}
 	server := httptest.NewUnstartedServer(h.server.Handler())
 	server.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
