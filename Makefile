@@ -32,8 +32,8 @@ clients: ## hold our logs, buckets and files against tools, servers and engines 
 	cd internal/blob/gatewaytest && go test ./...
 	cd internal/ledger/duckdb && CGO_ENABLED=1 go test ./... # an engine in C++
 
-race: ## the tests again under the race detector (needs a C compiler)
-	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 go test -race ./... # without it each process ends a second late
+race: ## the tests again under the race detector, but for long ones without concurrency (needs a C compiler)
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 go test -race -short ./... # without it each process ends a second late
 
 fmt: ## format every file
 	gofmt -w .

@@ -100,7 +100,10 @@ func TestSealedLedgersAreBackedUp(t *testing.T) {
 		if status != want {
 			t.Fatalf("%v: status %d, want %d\n%s%s", args, status, want, out, err)
 		}
-		return out + err
+		if status == 0 {
+			return out // beside it there may be progress, on a slow machine
+		}
+		return err
 	}
 	to := filepath.Join(t.TempDir(), "monday")
 	stop, stopped := make(chan struct{}), make(chan struct{})

@@ -157,7 +157,7 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		Agent: &agent.Agent{
 			Door: door, Store: store.Agent{DB: data}, Sealer: ring, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel, Now: now, Rand: rand.Reader,
 		},
-		Eraser: &retention.Eraser{Store: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Keyring: ring, Now: now, Rand: rand.Reader},
+		Eraser:   &retention.Eraser{Store: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Keyring: ring, Now: now, Rand: rand.Reader},
 		Schedule: &retention.Schedule{Periods: store.Keyring{DB: keys}, Settings: store.Retention{DB: data}, Now: now},
 		Now:      now, Rand: rand.Reader, Log: log,
 	}

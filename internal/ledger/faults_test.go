@@ -29,6 +29,9 @@ import (
 // record, and whoever is told yes is, even if then the power goes, and with it whatever the kernel dropped
 // when it couldn't sync.
 func TestDiskThatFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes long, and nothing in it runs beside anything else")
+	}
 	const dataLog, keysLog = store.DataFile + "-wal", store.KeyringFile + "-wal"
 	for _, c := range []struct {
 		name, act, file string

@@ -164,6 +164,9 @@ func broken(t *testing.T, dir string, promises []any) (list []string) {
 // What it doesn't show: that the operating system and the disk keep what a sync says they keep, and how the
 // names of new files fare. (SQLite syncs the folder when it makes its log.)
 func TestPowerLoss(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes long, and nothing in it runs beside anything else")
+	}
 	dir := t.TempDir()
 	t.Run("before", func(t *testing.T) { open(t, dir, nil) })
 	var d *disk

@@ -83,6 +83,9 @@ func names(db behind, w steward.WorkspaceID, first int, kind segment.Kind) (all 
 
 // TestVerifyFindsWhatWasTamperedWithInSegments goes at what is sealed: the objects, and the rows that name them.
 func TestVerifyFindsWhatWasTamperedWithInSegments(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes long, and nothing in it runs beside anything else")
+	}
 	onBoth(t, func(t *testing.T, at place) {
 		ctx := context.Background()
 		notes := at.seal(t)

@@ -88,6 +88,9 @@ func (at place) verify(t testing.TB, w steward.WorkspaceID, known ...string) (ve
 }
 
 func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes long, and nothing in it runs beside anything else")
+	}
 	onBoth(t, func(t *testing.T, at place) {
 		at.fill(t)
 		r, err := at.verify(t, ws)
@@ -240,6 +243,9 @@ func forge(db behind) {
 
 // TestVerifyFindsEveryFlippedBit flips one bit of every 7th byte of an entry, header and parts.
 func TestVerifyFindsEveryFlippedBit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes long, and nothing in it runs beside anything else")
+	}
 	onBoth(t, func(t *testing.T, at place) {
 		ctx := context.Background()
 		at.fill(t)

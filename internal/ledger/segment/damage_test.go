@@ -47,6 +47,9 @@ func (h *house) look(t *testing.T, checked bool) verify.Report {
 
 // Whatever changes in an object is found, and nothing crashes or is passed off as an entry.
 func TestDamageIsFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes long, and nothing in it runs beside anything else")
+	}
 	ctx := context.Background()
 	h, m := sealed(t)
 	want := everything(t, h.store, ws)

@@ -76,6 +76,9 @@ func (c mortalCatalog) Trim(ctx context.Context, ws steward.WorkspaceID, before 
 // Wherever sealing, merging and locking end, all entries are there and verify; what comes next finishes the
 // work, and nothing is left over.
 func TestEndedBetweenAnyTwoSteps(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes long, and nothing in it runs beside anything else")
+	}
 	ctx := context.Background()
 	h := open(t, t.TempDir(), func(h *house) { h.useMemory() })
 	const entries = 600
