@@ -83,7 +83,11 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	archivist := &segment.Archivist{
 		Store: s.record, Catalog: segments, Sealer: sealer, Spool: filepath.Join(o.Data, spoolDir), Now: o.Now, Rand: o.Rand, Log: o.Log,
 	}
-	h.background(func(ctx context.Context) { _ = archivist.Run(ctx) }) // it logs what fails
+	h.background(func(ctx context.Context) {
+		if err := archivist.Run(ctx); ctx.Err() == nil {
+			o.Log.Error("nothing of the record is archived", slog.Any("error", err))
+		}
+	})
 	if publisher != nil {
 		h.background(publisher.Run)
 	}

@@ -6,14 +6,18 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/export"
 	"github.com/stewardhq/steward/internal/ledger/segment"
@@ -191,4 +195,56 @@ func rowsOf(t *testing.T, content io.ReaderAt, size int64) []columns.Header {
 		t.Fatal(err)
 	}
 	return rows
+}
+
+// What is a day old is sealed by the server itself, once it runs.
+func TestAServerSealsWhatIsOld(t *testing.T) {
+	ctx := context.Background()
+	data, now := t.TempDir(), today
+	open := func() *house {
+		t.Helper()
+		h, err := openHouse(ctx, storeOptions{
+			Server: config.Server{Data: data}, Create: true, Now: func() time.Time { return now }, Rand: rand.Reader, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	h := open()
+	ws, _, err := h.Init(ctx, "acme", "ops@acme.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := slices.Repeat([]ledger.Event{{Entry: ledger.Entry{Kind: ledger.RunRead}, Parts: []ledger.Part{{Scopes: []steward.Scope{steward.TimeScope(steward.ClassLedger, now)}, Body: []byte("{}")}}}}, 600)
+	if _, err := h.server.Ledger.AppendAll(ctx, ws.ID, events...); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	now = now.AddDate(0, 0, 2)
+	h = open()
+	defer func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	tail := store.Ledger{DB: h.data}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		rows, err := tail.Rows(ctx, ws.ID, 0, 1, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(rows) == 1 && rows[0].Seq >= 512 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the tail still begins with %+v", rows)
+		}
+	}
+	r, err := verify.Ledger(ctx, verify.Source{Store: h.record, Sealer: h.sealer}, ws.ID, nil)
+	if err != nil || len(r.Findings) > 0 || r.Entries < 600 {
+		t.Errorf("%d entries, %+v, %v", r.Entries, r.Findings, err)
+	}
 }

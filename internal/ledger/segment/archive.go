@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"os"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -89,8 +90,11 @@ func or[T comparable](set, otherwise T) T {
 }
 
 // Run looks for what is to be done until ctx ends, whose error it returns. What fails is logged and tried
-// again. It begins by clearing the folder where objects are prepared.
+// again. It begins by making, or clearing, the folder where objects are prepared.
 func (a *Archivist) Run(ctx context.Context) error {
+	if err := os.MkdirAll(a.Spool, 0o700); err != nil {
+		return steward.Errorf(steward.Unavailable, "the folder %s can't be made; check the data folder's owner and the disk", a.Spool).Because(err)
+	}
 	if err := columns.ClearSpools(a.Spool); err != nil {
 		return err
 	}
