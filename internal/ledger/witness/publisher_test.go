@@ -61,7 +61,11 @@ func start(t *testing.T, b *book, c witness.Config) *bubble {
 	u.Publisher = witness.NewPublisher(c)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { u.Run(ctx); close(done) }()
+	go func() {
+		defer close(done)
+		time.Sleep(time.Nanosecond) // until the test waits: its first round finds what the test has done by then
+		u.Run(ctx)
+	}()
 	u.end = func() { cancel(); <-done }
 	return u
 }
@@ -194,8 +198,8 @@ func TestOthersGoOnWithoutWhoIsDown(t *testing.T) {
 				}
 				u := start(t, b, witness.Config{Policy: known(t, b, 2, one, two, dead), Store: kept})
 				u.grow(t, ws, 5)
-				time.Sleep(witness.DefaultInterval + time.Millisecond) // the first round may have come before there was anything
-				holds(t, kept, 5, one, two)                            // at once
+				time.Sleep(time.Millisecond)
+				holds(t, kept, 5, one, two) // at once
 				for range 6 * 60 {
 					u.grow(t, ws, 1)
 					time.Sleep(10 * time.Second)
@@ -412,7 +416,7 @@ func TestWhatAWitnessRefusesIsReported(t *testing.T) {
 		g.heard()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if heard := g.heard(); len(heard) < 3 {
+		if heard := g.heard(); len(heard) < 2 { // the pause before had grown to most of an hour
 			t.Errorf("in a minute it heard of it only %q", heard)
 		}
 		u.end()
