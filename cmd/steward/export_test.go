@@ -69,16 +69,16 @@ func TestAnExportThatIsBrokenOffLeavesNothing(t *testing.T) {
 		if left, err := os.ReadDir(out); status != 1 || err != nil || len(left) > 0 {
 			t.Errorf("%s: status %d, left are %v, %v", as, status, left, err)
 		}
-		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		unwritable, err := os.Open(os.DevNull) // for reading
 		if err != nil {
-			t.Skip("there is no /dev/full here")
+			t.Fatal(err)
 		}
 		var said strings.Builder
 		if status := commands().Run(context.Background(), []string{"export", "--data", data, "--read-only", "--format", as}, func(string) string { return "" },
-			terminal.Terminal{In: strings.NewReader(""), Out: full, Err: &said}); status != 1 || !strings.Contains(said.String(), "steward: /dev/full can't be written") {
-			t.Errorf("%s, no room to write in: status %d %s", as, status, said.String())
+			terminal.Terminal{In: strings.NewReader(""), Out: unwritable, Err: &said}); status != 1 || !strings.Contains(said.String(), "steward: "+os.DevNull+" can't be written") {
+			t.Errorf("%s, an output that takes nothing: status %d %s", as, status, said.String())
 		}
-		_ = full.Close()
+		_ = unwritable.Close()
 	}
 	if status, _, err := typed(nil, "", "export", "--data", data, "--format", "parquet"); status != 2 || !strings.Contains(err, "a terminal can't show") {
 		t.Errorf("status %d %s", status, err)

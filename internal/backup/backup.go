@@ -104,7 +104,7 @@ func (s Source) Make(ctx context.Context, dir string) (*Backup, error) {
 		return nil, unwritten(dir, err)
 	}
 	// A crash up to here leaves a folder without a manifest, which is no backup; the next Make goes on in it.
-	if err := s.step("manifest"); err != nil {
+	if err := step(s.before, "manifest"); err != nil {
 		return nil, err
 	}
 	raw, err := b.Manifest.encode()
@@ -154,13 +154,13 @@ func (s Source) begin(dir string) (unlock func(), err error) {
 // copy writes everything but the manifest. It is of kind NotFound where an object went while it was under way.
 func (s Source) copy(ctx context.Context, b *Backup) error {
 	into := filepath.Join(b.Dir, dataDir)
-	if err := s.step("database"); err != nil {
+	if err := step(s.before, "database"); err != nil {
 		return err
 	}
 	if err := errors.Join(os.RemoveAll(into), os.Mkdir(into, 0o700)); err != nil {
 		return unwritten(b.Dir, err)
 	}
-	s.progress("copying the database", 0, 0)
+	tell(s.Progress, "copying the database", 0, 0)
 	if err := s.Database.Copy(ctx, into); err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (s Source) copy(ctx context.Context, b *Backup) error {
 		return unwritten(b.Dir, err)
 	}
 	for _, e := range entries {
-		if err := s.step("sync database"); err != nil {
+		if err := step(s.before, "sync database"); err != nil {
 			return err
 		}
 		f, err := settle(ctx, b.Dir, path.Join(dataDir, e.Name()))
@@ -205,7 +205,7 @@ func (s Source) copy(ctx context.Context, b *Backup) error {
 		b.Objects.Copied++
 		b.Files = append(b.Files, File{Name: path.Join(objectsDir, o.Name), Size: o.Size, SHA256: hex.EncodeToString(o.SHA256), Until: o.Until})
 		done += uint64(o.Size)
-		s.progress("copying sealed objects, bytes", done, total)
+		tell(s.Progress, "copying sealed objects, bytes", done, total)
 	}
 	return s.checkpoints(b)
 }
@@ -225,7 +225,7 @@ func (s Source) object(ctx context.Context, dir string, o Object) error {
 		return err
 	}
 	defer func() { _ = from.Close() }()
-	if err := s.step("object"); err != nil {
+	if err := step(s.before, "object"); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
@@ -256,7 +256,7 @@ func (s Source) checkpoints(b *Backup) error {
 			lines = append(append(lines, line...), '\n')
 		}
 	}
-	if err := s.step("checkpoints"); err != nil {
+	if err := step(s.before, "checkpoints"); err != nil {
 		return err
 	}
 	if err := s.write(filepath.Join(b.Dir, checkpointsFile), lines); err != nil {
@@ -273,7 +273,7 @@ func (s Source) tidy(b *Backup) error {
 	for _, f := range b.Files {
 		named[f.Name] = true
 	}
-	if err := s.step("tidy"); err != nil {
+	if err := step(s.before, "tidy"); err != nil {
 		return err
 	}
 	var folders []string
@@ -303,16 +303,17 @@ func (s Source) write(name string, content []byte) error {
 	return syncFolders(filepath.Dir(name))
 }
 
-func (s Source) step(name string) error {
-	if s.before == nil {
+// step asks what tests have in its place before something lasting is done.
+func step(before func(name string) error, name string) error {
+	if before == nil {
 		return nil
 	}
-	return s.before(name)
+	return before(name)
 }
 
-func (s Source) progress(what string, done, total uint64) {
-	if s.Progress != nil {
-		s.Progress(what, done, total)
+func tell(progress func(what string, done, total uint64), what string, done, total uint64) {
+	if progress != nil {
+		progress(what, done, total)
 	}
 }
 

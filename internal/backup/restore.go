@@ -142,7 +142,7 @@ func (b *Backup) Restore(ctx context.Context, t Target) (aside string, err error
 	}
 	// A crash up to here changed nothing that is in use.
 	if t.Load != nil {
-		if err := t.step("load"); err != nil {
+		if err := step(t.before, "load"); err != nil {
 			return "", err
 		}
 		if err := t.Load(ctx, staging, b.sum, again); steward.KindOf(err) == steward.Conflict && err != nil {
@@ -155,7 +155,7 @@ func (b *Backup) Restore(ctx context.Context, t Target) (aside string, err error
 	if aside, err = b.place(t, staging, databases); err != nil {
 		return aside, unwritten(t.Dir, err)
 	}
-	if err := t.step("clean up"); err != nil {
+	if err := step(t.before, "clean up"); err != nil {
 		return aside, err
 	}
 	// The mark goes last, so that a crash leaves either a folder that is finished with, or none.
@@ -203,10 +203,10 @@ func (t Target) present(databases []string) (there []string) {
 
 // stage checks the whole backup and copies it beside the data.
 func (b *Backup) stage(ctx context.Context, t Target, staging string) error {
-	if err := b.Check(ctx, func(done, total uint64) { t.progress("checking the backup, bytes", done, total) }); err != nil {
+	if err := b.Check(ctx, func(done, total uint64) { tell(t.Progress, "checking the backup, bytes", done, total) }); err != nil {
 		return err
 	}
-	if err := t.step("stage"); err != nil {
+	if err := step(t.before, "stage"); err != nil {
 		return err
 	}
 	if err := errors.Join(os.RemoveAll(staging), os.Mkdir(staging, 0o700)); err != nil {
@@ -222,7 +222,7 @@ func (b *Backup) stage(ctx context.Context, t Target, staging string) error {
 	blobs := t.Blobs(objects)
 	total, done := b.Size(), uint64(0)
 	for _, f := range b.Files {
-		if err := t.step("copy"); err != nil {
+		if err := step(t.before, "copy"); err != nil {
 			return err
 		}
 		var err error
@@ -235,14 +235,14 @@ func (b *Backup) stage(ctx context.Context, t Target, staging string) error {
 			return err
 		}
 		done += uint64(f.Size)
-		t.progress("restoring, bytes", done, total)
+		tell(t.Progress, "restoring, bytes", done, total)
 	}
 	for _, o := range b.Objects.Referenced {
 		if err := referenced(ctx, t.Blobs(""), o); err != nil {
 			return err
 		}
 	}
-	if err := t.step("mark as whole"); err != nil {
+	if err := step(t.before, "mark as whole"); err != nil {
 		return err
 	}
 	err := syncFolders(staging)
@@ -256,9 +256,9 @@ func (b *Backup) stage(ctx context.Context, t Target, staging string) error {
 }
 
 func (b *Backup) copyDatabase(ctx context.Context, t Target, staging string, f File) error {
-	from, err := os.OpenInRoot(b.Dir, filepath.FromSlash(f.Name))
+	from, err := b.open(f)
 	if err != nil {
-		return damaged(f.Name, "can't be read").Because(err)
+		return err
 	}
 	defer func() { _ = from.Close() }()
 	made, err := copyFile(ctx, filepath.Join(staging, path.Base(f.Name)), from)
@@ -271,11 +271,20 @@ func (b *Backup) copyDatabase(ctx context.Context, t Target, staging string, f F
 	return nil
 }
 
+// open opens a file of the backup, and nothing outside.
+func (b *Backup) open(f File) (*os.File, error) {
+	file, err := os.OpenInRoot(b.Dir, filepath.FromSlash(f.Name))
+	if err != nil {
+		return nil, damaged(f.Name, "can't be read").Because(err)
+	}
+	return file, nil
+}
+
 // putObject puts one object. The same one that is there already, since a Restore was interrupted, is right.
 func (b *Backup) putObject(ctx context.Context, blobs Blobs, name string, f File) error {
-	from, err := os.OpenInRoot(b.Dir, filepath.FromSlash(f.Name))
+	from, err := b.open(f)
 	if err != nil {
-		return damaged(f.Name, "can't be read").Because(err)
+		return err
 	}
 	defer func() { _ = from.Close() }()
 	err = blobs.Put(ctx, name, from, f.Size, f.Until)
@@ -335,8 +344,8 @@ func (b *Backup) place(t Target, staging string, databases []string) (aside stri
 			return aside, err
 		}
 	}
-	move := func(step, name, from, to string) error {
-		if err := t.step(step); err != nil {
+	move := func(what, name, from, to string) error {
+		if err := step(t.before, what); err != nil {
 			return err
 		}
 		if err := os.Rename(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
@@ -387,18 +396,5 @@ func (t Target) asideFor(names []string) (string, error) {
 		if free {
 			return dir, nil
 		}
-	}
-}
-
-func (t Target) step(name string) error {
-	if t.before == nil {
-		return nil
-	}
-	return t.before(name)
-}
-
-func (t Target) progress(what string, done, total uint64) {
-	if t.Progress != nil {
-		t.Progress(what, done, total)
 	}
 }
