@@ -280,3 +280,26 @@ func TestServingDrains(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 }
+
+// A server whose database another may have by now ends by itself, and says so.
+func TestAServerThatLostItsDatabaseEnds(t *testing.T) {
+	s, err := listen("127.0.0.1:0", http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() { ended <- s.wait(context.Background(), lost) }()
+	close(lost)
+	select {
+	case err := <-ended:
+		if steward.KindOf(err) != steward.Unavailable || !strings.Contains(steward.Message(err), "another Steward may have it") {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it goes on")
+	}
+	if _, err := http.Get(s.url); err == nil {
+		t.Error("it still answers")
+	}
+}

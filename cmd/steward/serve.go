@@ -83,6 +83,8 @@ func runServe(ctx context.Context, in *command.Invocation) error {
 	if err != nil {
 		return errors.Join(err, h.Close())
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	resumed := make(chan struct{})
 	go func() {
 		defer close(resumed)
@@ -98,6 +100,7 @@ func runServe(ctx context.Context, in *command.Invocation) error {
 	if err == nil {
 		err = running.wait(ctx, h.lost)
 	}
+	cancel()  // where the database was lost, nothing may go on either
 	<-resumed // which ends with ctx, and uses the house
 	log.Info("stopping")
 	return errors.Join(err, h.Close())

@@ -222,12 +222,15 @@ func renew(ctx context.Context, engine *transit.Engine, log *slog.Logger) {
 	for {
 		next, err := engine.Renew(ctx)
 		switch {
-		case ctx.Err() != nil || err == nil && next == 0:
+		case ctx.Err() != nil:
 			return
 		case err != nil:
 			log.Error("the key server's token couldn't be renewed", slog.Any("error", err))
 			next = time.Minute
+		case next == 0: // it doesn't end, but the file may hold another one by then
+			next = time.Hour
 		}
+		next = max(next, 10*time.Second) // near its end there is ever less left
 		select {
 		case <-ctx.Done():
 			return
@@ -325,10 +328,9 @@ func noData(dir string) error {
 
 // dataExists tells whether a data folder was made: with the data on a server it holds the root key.
 func dataExists(c config.Server) bool {
-	at := filepath.Join(c.Data, store.DataFile)
 	if c.Store != "" {
-		at = filepath.Join(c.Data, keeperDir)
+		return keyring.FileKeeper{Dir: filepath.Join(c.Data, keeperDir)}.Created()
 	}
-	_, err := os.Stat(at)
+	_, err := os.Stat(filepath.Join(c.Data, store.DataFile))
 	return err == nil
 }

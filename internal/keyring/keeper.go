@@ -282,10 +282,10 @@ func (k FileKeeper) Create(random io.Reader) error {
 	if err := k.private(k.Dir, "700"); err != nil {
 		return err
 	}
-	if besides, err := k.besides(); err != nil {
+	if there, err := k.there(); err != nil {
 		return err
-	} else if len(besides) > 0 {
-		return steward.Errorf(steward.Conflict, "there is a root key at %s already, and it stays", besides[0])
+	} else if there != "" {
+		return steward.Errorf(steward.Conflict, "there is a root key at %s already, and it stays", there)
 	}
 	content, err := k.content(context.Background(), first) // which nobody is in a hurry for, once in a keyring's life
 	if err != nil {
@@ -303,6 +303,24 @@ func (k FileKeeper) Create(random io.Reader) error {
 		return k.unwritten(err)
 	}
 	return nil
+}
+
+// Created tells whether there is a root key: whether it can be read, only Roots tells.
+func (k FileKeeper) Created() bool {
+	there, err := k.there()
+	return err == nil && there != ""
+}
+
+// there is a file that holds a root key, or was to; "" for none.
+func (k FileKeeper) there() (string, error) {
+	if _, err := os.Lstat(k.path()); err == nil {
+		return k.path(), nil
+	}
+	besides, err := k.besides()
+	if err != nil || len(besides) == 0 {
+		return "", err
+	}
+	return besides[0], nil
 }
 
 // Add is Keeper's.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/keyring"
+	"github.com/stewardhq/steward/internal/store"
 )
 
 func TestKeyFile(t *testing.T) {
@@ -295,4 +296,41 @@ func FuzzKeyFile(f *testing.F) {
 			t.Fatalf("%q: %v", text, err)
 		}
 	})
+}
+
+// A root key that couldn't be made isn't there: making it again is the first time.
+func TestAKeeperThatFailedToCreateIsNotThere(t *testing.T) {
+	k := keyring.FileKeeper{Dir: filepath.Join(t.TempDir(), "keys"), Wrap: fails{keyServer{}}}
+	if err := k.Create(rand.Reader); err == nil || k.Created() {
+		t.Errorf("without its key server it was made: %v", err)
+	}
+	k.Wrap = keyServer{}
+	must(t, k.Create(rand.Reader))
+	if !k.Created() {
+		t.Error("it isn't there once it was made")
+	}
+}
+
+// counting counts how often the root keys are asked for.
+type counting struct {
+	keyring.Keeper
+	asked int
+}
+
+func (c *counting) Roots(context.Context) ([]keyring.Root, error) {
+	c.asked++
+	return nil, steward.Errorf(steward.Unavailable, "the key server can't be reached")
+}
+
+// Somebody waits for the answer that the key server can't be reached, and each attempt may take long.
+func TestAKeeperThatSaysNoIsNotAskedAgain(t *testing.T) {
+	keys, err := store.OpenKeyring(context.Background(), t.TempDir())
+	must(t, err)
+	defer func() { must(t, keys.Close()) }()
+	c := &counting{}
+	_, err = keyring.Open(context.Background(), keyring.Config{Store: store.Keyring{DB: keys}, Keeper: c, Rand: rand.Reader})
+	wantKind(t, "a keeper that says no", err, steward.Unavailable)
+	if c.asked > 1 {
+		t.Errorf("it was asked %d times", c.asked)
+	}
 }

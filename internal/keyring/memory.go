@@ -225,27 +225,29 @@ func generationOf(st State) uint64 { return max(st.Generation, 1) }
 
 // load finds the root key that opens the store as it is, and forgets everything else.
 func (k *Keyring) load(ctx context.Context) error {
-	var failed error
-	for range attempts { // since another process may replace the root key between two of these reads
+	for attempt := 1; ; attempt++ {
 		st, err := k.store.State(ctx)
 		if err != nil {
 			return err
 		}
 		roots, err := k.keeper.Roots(ctx)
-		if err != nil {
-			failed = err
-			continue
+		var root Root
+		if err == nil {
+			root, err = k.fitting(ctx, st, roots)
 		}
-		root, err := k.fitting(ctx, st, roots)
 		if err != nil {
-			failed = err
-			continue
+			// Another process may have replaced the root key between two of these reads. What nobody changed
+			// doesn't get better by asking again, and a key server may take long to say no.
+			now, failed := k.store.State(ctx)
+			if failed == nil && now != st && attempt < attempts {
+				continue
+			}
+			return err
 		}
 		k.memory.replace(root)
 		k.unended.Store(slices.ContainsFunc(roots, func(r Root) bool { return r != root && r.Generation <= root.Generation }))
 		return nil
 	}
-	return failed
 }
 
 // fitting chooses the root key that opens the root node.

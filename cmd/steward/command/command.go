@@ -93,8 +93,8 @@ func (t Table) dispatch(ctx context.Context, args []string, env func(string) str
 		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
 			in := &Invocation{Terminal: std, Env: env, SignIn: config.ForClient(env), table: t, command: c, args: args[len(words):]}
 			err := c.Run(ctx, in)
-			if kind := steward.KindOf(err); c.Operator && errors.Unwrap(err) != nil && (kind == steward.Internal || kind == steward.Unavailable) {
-				in.Logger().LogAttrs(ctx, slog.LevelError, "command failed", slog.String("command", c.Name), slog.Any("cause", errors.Unwrap(err)))
+			if kind := steward.KindOf(err); c.Operator && err != nil && err.Error() != steward.Message(err) && (kind == steward.Internal || kind == steward.Unavailable) {
+				in.Logger().LogAttrs(ctx, slog.LevelError, "command failed", slog.String("command", c.Name), slog.Any("cause", err))
 			}
 			return err
 		}

@@ -49,7 +49,10 @@ func TestCausesAreLoggedForOperators(t *testing.T) {
 	}{
 		{steward.Internal, true, true}, {steward.Unavailable, true, true}, {steward.Conflict, true, false}, {steward.Internal, false, false},
 	} {
-		failed := steward.Errorf(c.kind, "it went wrong").Because(errors.New("disk on fire"))
+		var failed error = steward.Errorf(c.kind, "it went wrong").Because(errors.New("disk on fire"))
+		if c.logged { // also where closing what was open failed with it, or didn't
+			failed = errors.Join(failed, nil)
+		}
 		if status, _, stderr := typed(t.Context(), failing(failed, c.operator), "fail"); status != 1 || strings.Contains(stderr, "disk on fire") != c.logged {
 			t.Errorf("%v, operator %v: status %d, %q", c.kind, c.operator, status, stderr)
 		}

@@ -77,6 +77,15 @@ type table struct {
 	columns []string
 }
 
+// quoted is a table's name and its columns in a statement: a backup may come from anybody.
+func (t table) quoted() (name, columns string) {
+	list := make([]string, len(t.columns))
+	for i, column := range t.columns {
+		list[i] = pgx.Identifier{column}.Sanitize()
+	}
+	return pgx.Identifier{t.name}.Sanitize(), strings.Join(list, ", ")
+}
+
 // tablesOf lists a SQLite database's tables in the order of their making, so that none comes before one that it
 // refers to.
 func tablesOf(ctx context.Context, tx *sql.Tx) (tables []table, err error) {
@@ -100,7 +109,8 @@ const rowsAtOnce = 32
 // copyRows copies all rows that one transaction sees into another, of a file.
 func (t table) copyRows(ctx context.Context, from, to *sql.Tx) error {
 	one := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
-	into := fmt.Sprintf("INSERT INTO %s (%s) VALUES %s", t.name, strings.Join(t.columns, ", "), one)
+	name, columns := t.quoted()
+	into := fmt.Sprintf("INSERT INTO %s (%s) VALUES %s", name, columns, one)
 	many, err := to.PrepareContext(ctx, into+strings.Repeat(", "+one, rowsAtOnce-1))
 	if err != nil {
 		return err
@@ -121,7 +131,7 @@ func (t table) copyRows(ctx context.Context, from, to *sql.Tx) error {
 		_, err := many.ExecContext(ctx, values...)
 		values = values[:0]
 		return err
-	}, fmt.Sprintf("SELECT %s FROM %s", strings.Join(t.columns, ", "), t.name))
+	}, fmt.Sprintf("SELECT %s FROM %s", columns, name))
 	for len(values) > 0 && err == nil {
 		_, err = to.ExecContext(ctx, into, values[:len(t.columns)]...)
 		values = values[len(t.columns):]
@@ -163,11 +173,12 @@ func (db *DB) Fill(ctx context.Context, from *DB, mark string, again bool) error
 func load(ctx context.Context, tx pgx.Tx, in *sql.Tx, tables []table, mark string) error {
 	// The role owns the tables. Nobody else sees them as they are meanwhile: all of it is in this transaction.
 	for _, t := range tables {
-		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER TABLE %s NO FORCE ROW LEVEL SECURITY`, t.name)); err != nil {
+		name, _ := t.quoted()
+		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER TABLE %s NO FORCE ROW LEVEL SECURITY`, name)); err != nil {
 			return err
 		}
 		var filled bool
-		if err := tx.QueryRow(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT FROM %s)`, t.name)).Scan(&filled); err != nil {
+		if err := tx.QueryRow(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT FROM %s)`, name)).Scan(&filled); err != nil {
 			return err
 		}
 		if filled {
@@ -178,7 +189,8 @@ func load(ctx context.Context, tx pgx.Tx, in *sql.Tx, tables []table, mark strin
 		if err := t.loadRows(ctx, tx, in); err != nil {
 			return fmt.Errorf("store: table %s: %w", t.name, err)
 		}
-		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER TABLE %s FORCE ROW LEVEL SECURITY`, t.name)); err != nil {
+		name, _ := t.quoted()
+		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER TABLE %s FORCE ROW LEVEL SECURITY`, name)); err != nil {
 			return err
 		}
 	}
@@ -189,7 +201,8 @@ func load(ctx context.Context, tx pgx.Tx, in *sql.Tx, tables []table, mark strin
 
 // loadRows copies all rows of a file's table into a server's.
 func (t table) loadRows(ctx context.Context, tx pgx.Tx, in *sql.Tx) error {
-	rows, err := in.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s", strings.Join(t.columns, ", "), t.name))
+	name, columns := t.quoted()
+	rows, err := in.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s", columns, name))
 	if err != nil {
 		return err
 	}
