@@ -40,7 +40,7 @@ func NextKeys(ring tree.Ring, origin string, number int, rotations []Row) ([]tre
 }
 
 // Rotate replaces the key that signs a workspace's checkpoints and returns the first one signed with the new
-// key. The entry says who did it; kind and targets are set here.
+// key. The entry says who did it; kind and targets are set here. A log's last key can't be replaced: kind Limited.
 func (l *Ledger) Rotate(ctx context.Context, ws steward.WorkspaceID, e Entry) (Checkpoint, error) {
 	before, err := l.Checkpoint(ctx, ws)
 	if err != nil {
@@ -50,6 +50,9 @@ func (l *Ledger) Rotate(ctx context.Context, ws steward.WorkspaceID, e Entry) (C
 	_, number, err := tree.Parse([]byte(before.Note), string(ws), ring)
 	if err != nil {
 		return Checkpoint{}, unsignable(ws, err)
+	}
+	if number >= tree.MaxKeys {
+		return Checkpoint{}, steward.Errorf(steward.Limited, "a log has at most %d signing keys, one after another, and this one signs with the last; it goes on signing with it", tree.MaxKeys)
 	}
 	next, err := ring(number + 1)
 	if err != nil {

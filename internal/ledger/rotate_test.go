@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,6 +113,75 @@ func TestAReplacedKeySignsNothing(t *testing.T) {
 		r := h.verify(t, ws)
 		if len(r.Findings) != 1 || !strings.Contains(r.Findings[0].What, "is signed with the log's key 1, and key 2 was in force") {
 			t.Errorf("findings %s", show(r.Findings))
+		}
+	})
+}
+
+// A log has so many keys and no more. One over that would make checkpoints that nobody can read any more, so the
+// last one stays.
+func TestTheLastKeyStays(t *testing.T) {
+	ctx := context.Background()
+	h := open(t, t.TempDir(), nil)
+	_, err := h.Append(ctx, ws, ledger.Entry{Kind: ledger.RunRead})
+	must(t, err)
+	const origin = "steward.test/ws_1"
+	key := func(number int) string {
+		t.Helper()
+		k, err := ledger.Ring(ctx, h.keys, ws)(number)
+		must(t, err)
+		vkey, err := k.Verifier(origin)
+		must(t, err)
+		return vkey
+	}
+	var events []ledger.Event // of most of them, as Rotate writes them
+	for number := 2; number < tree.MaxKeys; number++ {
+		events = append(events, ledger.Event{Entry: ledger.Entry{Kind: ledger.KeyRotated, Targets: []string{key(number), key(number - 1)}}})
+	}
+	for some := range slices.Chunk(events, 60) {
+		_, err = h.AppendAll(ctx, ws, some...)
+		must(t, err)
+		_, err = h.Checkpoint(ctx, ws)
+		must(t, err)
+	}
+	last, err := h.Rotate(ctx, ws, ledger.Entry{})
+	must(t, err)
+	if last.Key != key(tree.MaxKeys) {
+		t.Errorf("the key is %s", last.Key)
+	}
+	for range 2 {
+		_, err = h.Rotate(ctx, ws, ledger.Entry{})
+		wantKind(t, err, steward.Limited)
+	}
+	_, err = h.Append(ctx, ws, ledger.Entry{Kind: ledger.RunRead})
+	must(t, err)
+	after, err := h.Checkpoint(ctx, ws)
+	must(t, err)
+	if after.Key != last.Key || after.Size != last.Size+1 {
+		t.Errorf("it goes on with %+v", after)
+	}
+	sound(t, h.verify(t, ws), tree.MaxKeys+1)
+}
+
+// An entry of a replacement that was changed is one finding, and not one more for each checkpoint after it.
+func TestAChangedReplacementIsFoundOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, at place) {
+		ctx := context.Background()
+		h := at.open(t, nil)
+		_, err := h.Append(ctx, ws, ledger.Entry{Kind: ledger.RunRead})
+		must(t, err)
+		_, err = h.Rotate(ctx, ws, ledger.Entry{})
+		must(t, err)
+		for range 4 {
+			_, err := h.Append(ctx, ws, ledger.Entry{Kind: ledger.RunRead})
+			must(t, err)
+			_, err = h.Checkpoint(ctx, ws)
+			must(t, err)
+		}
+		must(t, h.Close(ctx))
+		at.tamper(t, header(1, string(ledger.KeyRotated), string(ledger.RunRead)))
+		found := show(h.verify(t, ws).Findings)
+		if n := strings.Count(found, "is signed with the log's key 2, and key 1 was in force"); n != 1 || !strings.Contains(found, "entry 1 isn't what was signed") {
+			t.Errorf("found %d times: %s", n, found)
 		}
 	})
 }

@@ -25,8 +25,8 @@ func SigningPurpose(number int) string {
 // Ring gives the keys of one log by their numbers, from 1.
 type Ring func(number int) (Key, error)
 
-// maxKeys is how often a log's key can be replaced.
-const maxKeys = 256
+// MaxKeys is how many keys a log can have, one after another: a checkpoint's is looked for among them all.
+const MaxKeys = 256
 
 // Key verifies checkpoints, and one made of a seed signs them too (Ed25519, RFC 8032).
 type Key struct {
@@ -99,7 +99,7 @@ func Parse(text []byte, ws string, ring Ring) (Checkpoint, int, error) {
 	origin, _, _ := strings.Cut(string(text), "\n")
 	cp, newest := Checkpoint{}, 0
 	var refused error
-	for number := 1; number <= maxKeys; number++ {
+	for number := 1; number <= MaxKeys; number++ {
 		k, err := ring(number)
 		if err != nil {
 			return Checkpoint{}, 0, err

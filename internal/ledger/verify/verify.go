@@ -378,11 +378,11 @@ func (v *verification) signedBy(cp ledger.Checkpoint, number int) error {
 	v.key, v.rotations = v.key+len(keys)-1, nil
 	switch {
 	case number == v.key:
-	case number > v.key && v.tree == nil:
-		v.key = number // the entry that brought it in is missing, which was found
+	case number > v.key && v.tree == nil: // the entry that brought it in is missing, which was found
 	default:
 		v.find("the checkpoint over %d entries is signed with the log's key %d, and key %d was in force", cp.Size, number, v.key)
 	}
+	v.key = max(v.key, number) // those after it are signed with a later one too, which is no other finding
 	return nil
 }
 
