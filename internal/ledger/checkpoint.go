@@ -35,9 +35,13 @@ func (l *Ledger) Checkpoint(ctx context.Context, ws steward.WorkspaceID) (Checkp
 	}
 	for {
 		checkpoints, errs := l.signAll(ctx, []steward.WorkspaceID{ws})
-		// One goes as far as this process wrote; what others wrote behind that takes another.
-		if errs[0] != nil || checkpoints[0].Size >= head.Next {
+		if errs[0] != nil {
+			l.wake() // it may have looked while this was under way, and then it is still due
 			return checkpoints[0], errs[0]
+		}
+		// One goes as far as this process wrote; what others wrote behind that takes another.
+		if checkpoints[0].Size >= head.Next {
+			return checkpoints[0], nil
 		}
 	}
 }
@@ -226,9 +230,13 @@ func unsignable(ws steward.WorkspaceID, err error) error {
 	return steward.Errorf(steward.Internal, "the ledger of workspace %s was changed or damaged, and isn't signed any further; run `steward verify`", ws).Because(err)
 }
 
+// slowest is how long the signer waits at most before it tries again what failed and nothing was added to.
+const slowest = time.Minute
+
 // signer signs checkpoints of the workspaces that changed, and once more when everything is written.
 func (l *Ledger) signer() {
 	defer close(l.rested)
+	retry := signEvery
 	for done := false; !done; {
 		timer := time.NewTimer(signEvery)
 		select {
@@ -237,20 +245,41 @@ func (l *Ledger) signer() {
 			done = true
 		}
 		timer.Stop()
-		l.signDue()
-		if !done {
-			select {
-			case <-l.changed:
-			case <-l.stopped:
-			}
+		if l.signDue() {
+			retry = signEvery
+		} else {
+			retry = min(2*retry, slowest)
 		}
+		if !done {
+			l.idle(retry)
+		}
+	}
+}
+
+// idle waits for a change; where something is due all the same, for so long at most.
+func (l *Ledger) idle(retry time.Duration) {
+	l.mu.Lock()
+	due := len(l.due) > 0
+	l.mu.Unlock()
+	var again <-chan time.Time // never
+	if due {
+		timer := time.NewTimer(retry)
+		defer timer.Stop()
+		again = timer.C
+	}
+	select {
+	case <-l.changed:
+	case <-again:
+	case <-l.stopped:
 	}
 }
 
 // signBatch is how many workspaces' checkpoints share a commit.
 const signBatch = 64
 
-func (l *Ledger) signDue() {
+// signDue signs what is due, and tells whether all of it was.
+func (l *Ledger) signDue() (all bool) {
+	all = true
 	l.mu.Lock()
 	var due []steward.WorkspaceID
 	for ws := range l.due {
@@ -263,8 +292,10 @@ func (l *Ledger) signDue() {
 		l.signing.Unlock()
 		for i, err := range errs {
 			if err != nil {
+				all = false
 				l.log.Error("no checkpoint was signed", slog.String("workspace", string(batch[i])), slog.Any("error", err))
 			}
 		}
 	}
+	return all
 }

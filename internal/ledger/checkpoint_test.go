@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -208,6 +209,101 @@ func (s *slowSigner) SaveCheckpoints(ctx context.Context, signed []ledger.Signed
 		return fmt.Errorf("not now")
 	}
 	return s.Store.SaveCheckpoints(ctx, signed)
+}
+
+// A checkpoint that couldn't be saved is made again, though nothing is added: whether it was the signer's, or
+// one that somebody asked for while the signer looked.
+func TestACheckpointThatFailedIsMadeAgain(t *testing.T) {
+	for name, asked := range map[string]bool{"the signer's": false, "somebody else's": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := context.Background()
+			h := open(t, t.TempDir(), func(c *ledger.Config) { c.Store = &stumbling{Store: c.Store} })
+			time.Sleep(700 * time.Millisecond) // so that the signer waits for a change
+			_, err := h.Append(ctx, ws, ledger.Entry{Kind: ledger.RunRead})
+			must(t, err)
+			if asked {
+				if _, err := h.Checkpoint(ctx, ws); err == nil {
+					t.Fatal("it doesn't stumble")
+				}
+			}
+			behind := []steward.WorkspaceID{ws}
+			for deadline := time.Now().Add(10 * time.Second); len(behind) > 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+				behind, err = h.store.Behind(ctx)
+				must(t, err)
+			}
+			if len(behind) > 0 {
+				t.Error("there is no checkpoint after 10 s")
+			}
+		})
+	}
+}
+
+// stumbling saves checkpoints from the second try on. The first takes longer than the signer waits.
+type stumbling struct {
+	ledger.Store
+	once atomic.Bool
+}
+
+func (s *stumbling) SaveCheckpoints(ctx context.Context, signed []ledger.Signed) error {
+	if s.once.CompareAndSwap(false, true) {
+		time.Sleep(700 * time.Millisecond)
+		return fmt.Errorf("not now")
+	}
+	return s.Store.SaveCheckpoints(ctx, signed)
+}
+
+// TestReadingThatIsCutShortIsNoDamage cancels what reads entries back: the log is as it was, and is said to be.
+func TestReadingThatIsCutShortIsNoDamage(t *testing.T) {
+	at := place{dir: t.TempDir()}
+	func() {
+		h := at.open(t, nil)
+		for range 5 {
+			events := make([]ledger.Event, ledger.PageRows)
+			for i := range events {
+				events[i].Entry = ledger.Entry{Kind: ledger.RunRead}
+			}
+			_, err := h.AppendAll(context.Background(), ws, events...)
+			must(t, err)
+		}
+		must(t, h.Close(context.Background()))
+	}()
+	at.tamper(t, do(`DELETE FROM ledger_checkpoints`), do(`DELETE FROM ledger_tiles`), do(`UPDATE ledger_heads SET signed = 0`))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	h := at.open(t, func(c *ledger.Config) { c.Store = cutting{c.Store, cancel} })
+	if _, err := h.Checkpoint(ctx, ws); !errors.Is(err, context.Canceled) || strings.Contains(steward.Message(err), "damaged") {
+		t.Errorf("%v", err)
+	}
+
+	// Also where all that is under way was read before.
+	ctx, cancel = context.WithCancel(context.Background())
+	defer cancel()
+	pages, failed := 0, false
+	for err := range ledger.Pages(ctx, 0, 100*ledger.PageRows, ledger.ReadersAhead, func(ctx context.Context, _, _ uint64) error { return ctx.Err() }) {
+		if failed = err != nil; pages == 3 {
+			time.Sleep(50 * time.Millisecond)
+			cancel()
+			time.Sleep(50 * time.Millisecond)
+		}
+		pages++
+	}
+	if !failed || pages == 100 {
+		t.Errorf("after %d pages it ends as if that were all", pages)
+	}
+}
+
+// cutting cancels when a second page is read.
+type cutting struct {
+	ledger.Store
+	cancel func()
+}
+
+func (c cutting) Rows(ctx context.Context, w steward.WorkspaceID, from uint64, limit int, parts bool) ([]ledger.Row, error) {
+	if from == ledger.PageRows {
+		c.cancel()
+	}
+	return c.Store.Rows(ctx, w, from, limit, parts)
 }
 
 // edit changes the data of a folder behind everybody's back.

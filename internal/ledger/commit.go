@@ -274,6 +274,11 @@ func (l *Ledger) committed(advances []Advance) {
 		}
 	}
 	l.mu.Unlock()
+	l.wake()
+}
+
+// wake has the signer look for what is due.
+func (l *Ledger) wake() {
 	select {
 	case l.changed <- struct{}{}:
 	default:

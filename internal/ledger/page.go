@@ -14,7 +14,8 @@ const PageRows = 1024
 
 // Pages calls read for the numbers from to end-1, a page of them at a time, and gives what it makes of each in
 // their order. ahead is how many pages are read besides the one given: each on a goroutine of its own, and a
-// store has few connections for reading.
+// store has few connections for reading. Where ctx ends before all is read, the last that it gives is what read
+// makes of an ended ctx.
 func Pages[T any](ctx context.Context, from, end uint64, ahead int, read func(ctx context.Context, from, end uint64) T) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		next := func() (at, to uint64) {
@@ -49,6 +50,10 @@ func Pages[T any](ctx context.Context, from, end uint64, ahead int, read func(ct
 			if !yield(<-done) {
 				return
 			}
+		}
+		if from < end {
+			at, to := next()
+			yield(read(ctx, at, to))
 		}
 	}
 }
