@@ -18,12 +18,17 @@ func (l *Ledger) Part(ctx context.Context, ws steward.WorkspaceID, seq uint64, i
 	if index < 0 || index >= len(h.Parts) {
 		return nil, steward.Errorf(steward.NotFound, "entry %d of the ledger has no part %d", seq, index)
 	}
+	return l.open(ctx, ws, &h, blob, index)
+}
+
+// open opens one of the parts that an entry has, out of their blob.
+func (l *Ledger) open(ctx context.Context, ws steward.WorkspaceID, h *Header, blob []byte, index int) ([]byte, error) {
 	boxes, err := layout.SplitParts(blob)
 	if err == nil && (len(boxes) != len(h.Parts) || len(boxes[index]) > 0 && !h.Parts[index].is(boxes[index])) {
 		err = errAltered
 	}
 	if err != nil {
-		return nil, steward.Errorf(steward.Internal, "a part of entry %d of the ledger isn't what was written; run `steward verify`", seq).Because(err)
+		return nil, steward.Errorf(steward.Internal, "a part of entry %d of the ledger isn't what was written; run `steward verify`", h.Seq).Because(err)
 	}
 	packed, err := l.sealer.Open(ctx, place(ws, h.ID, index), steward.Sealed{Scopes: h.Parts[index].Scopes, Box: boxes[index]})
 	if err != nil {
@@ -31,7 +36,7 @@ func (l *Ledger) Part(ctx context.Context, ws steward.WorkspaceID, seq uint64, i
 	}
 	body, err := l.compressor.Expand(packed)
 	if err != nil {
-		return nil, steward.Errorf(steward.Internal, "a part of entry %d of the ledger can't be read", seq).Because(err)
+		return nil, steward.Errorf(steward.Internal, "a part of entry %d of the ledger can't be read", h.Seq).Because(err)
 	}
 	return body, nil
 }

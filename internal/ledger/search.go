@@ -174,12 +174,19 @@ func (l *Ledger) Read(ctx context.Context, ws steward.WorkspaceID, q Query, fn f
 	return err
 }
 
-// fitsInside opens what the header alone doesn't tell.
+// fitsInside opens what the header alone doesn't tell. The entry's parts are read once, and only if they are needed.
 func (l *Ledger) fitsInside(ctx context.Context, ws steward.WorkspaceID, q *Query, h *Header, header []byte) (bool, error) {
 	target := q.Target == "" || slices.Contains(h.Targets, q.Target)
 	text := q.Text == "" || containsFold(header, q.Text)
-	for i := 0; i < len(h.Parts) && !(target && text); i++ {
-		body, err := l.Part(ctx, ws, h.Seq, i)
+	if target && text || len(h.Parts) == 0 {
+		return target && text, nil
+	}
+	read, blob, err := l.entry(ctx, ws, h.Seq, true)
+	if err != nil {
+		return false, err
+	}
+	for i := 0; i < len(read.Parts) && !(target && text); i++ {
+		body, err := l.open(ctx, ws, &read, blob, i)
 		if steward.KindOf(err) == steward.Gone {
 			continue
 		}

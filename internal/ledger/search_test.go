@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -173,4 +174,39 @@ func TestSearchOpensParts(t *testing.T) {
 			t.Errorf("another workspace finds entry %v", err)
 		}
 	})
+}
+
+// An entry's parts are read once for a search, however many they are.
+func TestSearchReadsPartsOnce(t *testing.T) {
+	ctx := context.Background()
+	counted := &counting{}
+	h := open(t, t.TempDir(), func(c *ledger.Config) { counted.Store = c.Store; c.Store = counted })
+	parts := make([]ledger.Part, 8)
+	for i := range parts {
+		parts[i] = ledger.Part{Scopes: month, Body: []byte(fmt.Sprint("part ", i))}
+	}
+	_, err := h.Append(ctx, ws, ledger.Entry{Kind: ledger.RunRead}, parts...)
+	must(t, err)
+	for text, want := range map[string]int{"part 7": 1, "part 9": 0} {
+		before := counted.reads.Load()
+		if got := len(h.headers(t, ws, ledger.Query{Text: text})); got != want {
+			t.Errorf("%q is found in %d entries", text, got)
+		}
+		if n := counted.reads.Load() - before; n != 1 {
+			t.Errorf("for %q the parts are read %d times", text, n)
+		}
+	}
+}
+
+// counting counts how often parts are read.
+type counting struct {
+	ledger.Store
+	reads atomic.Int64
+}
+
+func (c *counting) Rows(ctx context.Context, w steward.WorkspaceID, from uint64, limit int, parts bool) ([]ledger.Row, error) {
+	if parts {
+		c.reads.Add(1)
+	}
+	return c.Store.Rows(ctx, w, from, limit, parts)
 }
