@@ -56,8 +56,12 @@ func runInit(ctx context.Context, in *command.Invocation) error {
 	}
 	fmt.Fprintf(in.Out, "The workspace %s is in %s, with %s as its administrator.\n", ws.Name, server.Data, terminal.Line(*admin))
 	show.Token(in.Terminal, token, nil)
-	fmt.Fprintf(in.Out, "    %s\n\nNothing here can be read again without %s. Forgetting somebody replaces it.\n",
-		in.Bold("steward serve --data "+server.Data), filepath.Join(server.Data, keeperDir))
+	elsewhere := ""
+	if server.Store != "" || server.KeyringStore != "" || server.Objects != "" || server.KeyServer != "" || len(server.KeyringCopies) > 0 {
+		elsewhere = " (with the same settings for store, objects and keys as here)"
+	}
+	fmt.Fprintf(in.Out, "    %s%s\n\nNothing here can be read again without %s. Forgetting somebody replaces it.\n",
+		in.Bold("steward serve --data "+server.Data), elsewhere, filepath.Join(server.Data, keeperDir))
 	return nil
 }
 
@@ -68,7 +72,7 @@ func optionsOf(c config.Server, create bool, log *slog.Logger) storeOptions {
 
 func runServe(ctx context.Context, in *command.Invocation) error {
 	server := config.ForServer(in.Env)
-	if err := in.ParseNone(in.Flags(in.JSONFlag, server.StoreFlags, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.KeyringCopiesFlag, server.WitnessFlags, server.WebhookFlag)); err != nil {
+	if err := in.ParseNone(in.Flags(in.JSONFlag, server.StoreFlags, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.WitnessFlags, server.WebhookFlag)); err != nil {
 		return err
 	}
 	if err := config.CheckListen(server.Listen); err != nil {

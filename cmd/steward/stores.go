@@ -206,7 +206,16 @@ func (s *stores) keeper(ctx context.Context, o storeOptions) (keyring.FileKeeper
 	if err != nil {
 		return k, err
 	}
-	engine, err := transit.New(transit.Config{Address: o.KeyServer, TokenFile: o.KeyServerToken, Client: client, Backups: o.KeyServerBackups})
+	at, err := url.Parse(o.KeyServer)
+	if err != nil {
+		return k, noAddress(o.KeyServer, err)
+	}
+	where := at.Query()
+	at.RawQuery = ""
+	engine, err := transit.New(transit.Config{
+		Address: at.String(), Namespace: where.Get("namespace"), Mount: where.Get("mount"), Prefix: where.Get("prefix"),
+		TokenFile: o.KeyServerToken, Client: client, Backups: o.KeyServerBackups,
+	})
 	if err != nil {
 		return k, err
 	}
@@ -279,13 +288,17 @@ func (s *stores) blobs(o storeOptions) (segment.Blobs, error) {
 func (s *stores) client(address string) (*http.Client, error) {
 	at, err := url.Parse(address)
 	if err != nil {
-		return nil, steward.Errorf(steward.Invalid, "%q is no address; write it like https://keys.example.com", address).Because(err)
+		return nil, noAddress(address, err)
 	}
 	destination, err := egress.ParseDestination(at.Scheme + "://" + at.Host)
 	if err != nil {
 		return nil, err
 	}
 	return s.egress.Client(operator, destination), nil
+}
+
+func noAddress(address string, err error) error {
+	return steward.Errorf(steward.Invalid, "%q is no address; write it like https://keys.example.com", address).Because(err)
 }
 
 // operator is whose the traffic is that no workspace causes.

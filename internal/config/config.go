@@ -45,7 +45,8 @@ type Server struct {
 	Objects string
 	AWS     AWS
 	// KeyServer is the address of an OpenBao or HashiCorp Vault server whose transit engine encrypts the file
-	// of the root key. Flag --key-server; by default none.
+	// of the root key. Where that isn't enabled as transit in the root namespace, or several Stewards share it,
+	// ?namespace=…&mount=…&prefix=… say so. Flag --key-server; by default none.
 	KeyServer string
 	// KeyServerToken is a file with the token for it, readable by its owner only. Flag --key-server-token.
 	KeyServerToken string
@@ -113,6 +114,10 @@ func (s *Server) StoreFlags(f *flag.FlagSet) {
 	f.StringVar(&s.Objects, "objects", s.Objects, "the `place` for sealed segments of the ledgers: a folder, or s3://bucket/prefix?region=…")
 	f.StringVar(&s.KeyServer, "key-server", s.KeyServer, "the `address` of an OpenBao or Vault server that encrypts the root key's file")
 	f.StringVar(&s.KeyServerToken, "key-server-token", s.KeyServerToken, "a `file` with the token for the key server")
+	f.Func("keyring-copy", "a `folder` on another disk to keep the same as the keyring (may be given several times)", func(dir string) error {
+		s.KeyringCopies = append(s.KeyringCopies, dir)
+		return nil
+	})
 	f.DurationVar(&s.KeyServerBackups, "key-server-backups", s.KeyServerBackups, "how `long` backups of the key server are kept")
 }
 
@@ -138,14 +143,6 @@ func (s *Server) ListenFlag(f *flag.FlagSet) {
 // TodayFlag lets a flag set the day.
 func (s *Server) TodayFlag(f *flag.FlagSet) {
 	f.Var(&s.Today, "today", "the `date` to take for today, such as 2026-11-23")
-}
-
-// KeyringCopiesFlag lets flags name folders for copies of the keyring.
-func (s *Server) KeyringCopiesFlag(f *flag.FlagSet) {
-	f.Func("keyring-copy", "a `folder` on another disk to keep the same as the keyring (may be given several times)", func(dir string) error {
-		s.KeyringCopies = append(s.KeyringCopies, dir)
-		return nil
-	})
 }
 
 // CheckpointsFlag lets a flag name the file of checkpoints.

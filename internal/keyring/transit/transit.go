@@ -65,6 +65,9 @@ func New(c Config) (*Engine, error) {
 	if ip := net.ParseIP(at.Hostname()); at.Scheme == "http" && !ip.IsLoopback() {
 		return nil, steward.Errorf(steward.Invalid, "the root key would travel to %s unencrypted; give an address that begins with https://", at.Host)
 	}
+	if c.Backups < 0 {
+		return nil, steward.Errorf(steward.Invalid, "backups of the key server are kept for some time, or for 0")
+	}
 	settings := api.NewConfig() // which, unlike its default, reads no environment
 	settings.Address, settings.HttpClient, settings.DisableRedirects = c.Address, c.Client, true
 	settings.Timeout, settings.MaxRetries = timeout, retries
@@ -263,7 +266,7 @@ func (e *Engine) explain(ctx context.Context, wanted string, err error) error {
 		}
 		return unavailable("the key server at %s doesn't let Steward %s; the policy of the token in %s needs:\n%s", c.Address, wanted, c.TokenFile, e.policy())
 	case s == http.StatusNotFound:
-		return unavailable("the key server at %s has no transit engine at %s; enable it there, or name where it is", c.Address, c.Mount)
+		return unavailable("the key server at %s has no transit engine at %s; enable it there, or say where it is with ?mount=… behind the address", c.Address, c.Mount)
 	}
 	return unavailable("the key server at %s can't %s; its log and Steward's say why", c.Address, wanted)
 }

@@ -216,6 +216,12 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+func TestBackupsAreNotKeptForLessThanNothing(t *testing.T) {
+	if _, err := transit.New(transit.Config{Address: "https://bao.example.com", Client: &http.Client{}, Backups: -1}); steward.KindOf(err) != steward.Invalid || err == nil {
+		t.Error(err)
+	}
+}
+
 func TestTokenFile(t *testing.T) {
 	ctx := context.Background()
 	s, asked := answering(t)
