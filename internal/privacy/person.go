@@ -68,7 +68,21 @@ func (v *Vault) people(ctx context.Context, ws steward.WorkspaceID, records []st
 	}
 	fresh := map[string]steward.PersonID{}
 	for _, digest := range all {
-		if _, ok := known[digest]; !ok {
+		person, ok := known[digest]
+		if ok {
+			// A row may outlive its person: a crash came while they were forgotten, or an old row was restored.
+			forgotten, err := v.forgotten(ctx, ws, person)
+			if err != nil {
+				return nil, err
+			}
+			if forgotten {
+				if err := v.Persons.DropPerson(ctx, ws, person); err != nil {
+					return nil, err
+				}
+			}
+			ok = !forgotten
+		}
+		if !ok {
 			fresh[digest] = steward.PersonID(steward.NewID(v.Rand, "per"))
 		}
 	}
@@ -85,6 +99,15 @@ func (v *Vault) people(ctx context.Context, ws steward.WorkspaceID, records []st
 		people[record] = known[digest]
 	}
 	return people, nil
+}
+
+// forgotten tells whether a person's key was destroyed.
+func (v *Vault) forgotten(ctx context.Context, ws steward.WorkspaceID, person steward.PersonID) (bool, error) {
+	_, err := v.Sealer.Derive(ctx, ws, steward.PersonScope(person), "blind")
+	if err != nil && steward.KindOf(err) == steward.Gone {
+		return true, nil
+	}
+	return false, err
 }
 
 // Blind names a person's record without its id, "salesforce:Contact:~<24 hex>": the same each time for
@@ -210,6 +233,10 @@ func (v *Vault) Forget(ctx context.Context, ws steward.WorkspaceID, person stewa
 		return steward.Errorf(steward.Internal, "what was found belongs to another person; nothing was forgotten")
 	}
 	if err := v.Store.EmptyTokens(ctx, ws, m.Tokens); err != nil {
+		return err
+	}
+	// Whom a run has met again meanwhile is somebody new, and stays.
+	if forgotten, err := v.forgotten(ctx, ws, person); err != nil || !forgotten {
 		return err
 	}
 	return v.Persons.DropPerson(ctx, ws, person)

@@ -1017,3 +1017,30 @@ func BenchmarkFill(b *testing.B) {
 		}
 	}
 }
+
+// A crash may come between destroying somebody's keys and dropping their rows, and a backup brings rows back: met
+// again, they are somebody new.
+func TestWhoWasForgottenIsMetAgainAsSomebodyNew(t *testing.T) {
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on)
+		p, record := maria(), maria().ref("Id").Record()
+		meet(t, h.conversation(t, conv), p)
+		before, err := h.Blind(ctx, ws, record)
+		must(t, err)
+		old, known, err := h.Person(ctx, ws, record)
+		must(t, err)
+		if !known {
+			t.Fatal("nobody was met")
+		}
+		must(t, h.keys.Shred(ctx, ws, steward.PersonScope(old)))
+		meet(t, h.conversation(t, "conv_2"), p)
+		person, _, err := h.Person(ctx, ws, record)
+		must(t, err)
+		after, err := h.Blind(ctx, ws, record)
+		must(t, err)
+		if person == old || before == after {
+			t.Errorf("the person %s is still %s, named %s", old, person, after)
+		}
+	})
+}
