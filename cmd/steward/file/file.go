@@ -30,15 +30,18 @@ func Create(path string) (*New, error) {
 
 // Keep writes the last of it. From then on the file is there under its name, and stays there if the power goes.
 func (n *New) Keep(last []byte) error {
-	// A crash up to the renaming leaves a file with another name, which nothing reads.
+	// A crash up to here leaves a file with another name, which nothing reads.
 	_, err := n.file.Write(last)
 	if err = errors.Join(err, n.file.Sync(), n.file.Close()); err != nil {
 		return unwritable(n.path, err)
 	}
-	if err := absent(n.path); err != nil {
-		return err
+	// A link is made only where there is nothing, so nobody's file is overwritten that came meanwhile.
+	if err := os.Link(n.file.Name(), n.path); errors.Is(err, fs.ErrExist) {
+		return absent(n.path)
+	} else if err != nil {
+		return unwritable(n.path, err)
 	}
-	if err := os.Rename(n.file.Name(), n.path); err != nil {
+	if err := os.Remove(n.file.Name()); err != nil {
 		return unwritable(n.path, err)
 	}
 	folder, err := os.Open(filepath.Dir(n.path))

@@ -3,6 +3,8 @@ package file_test
 import (
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stewardhq/steward"
@@ -54,6 +56,36 @@ func TestAFileIsWholeOrNotThere(t *testing.T) {
 	must(t, err)
 	dropped.Discard()
 	holds(t, dir, map[string]string{"a": "first last"})
+}
+
+// Of several who write under one name at once, one does.
+func TestOneIsFirst(t *testing.T) {
+	for range 20 {
+		path := filepath.Join(t.TempDir(), "a")
+		var kept atomic.Int32
+		var all sync.WaitGroup
+		files := make([]*file.New, 8)
+		for i := range files {
+			var err error
+			files[i], err = file.Create(path)
+			must(t, err)
+		}
+		for _, f := range files {
+			all.Go(func() {
+				defer f.Discard()
+				if err := f.Keep([]byte("whole")); err == nil {
+					kept.Add(1)
+				} else if steward.KindOf(err) != steward.Conflict {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if kept.Load() != 1 {
+			t.Errorf("%d of eight were first", kept.Load())
+		}
+		holds(t, filepath.Dir(path), map[string]string{"a": "whole"})
+	}
 }
 
 func TestNothingIsOverwritten(t *testing.T) {
