@@ -193,6 +193,6 @@ func printAnswer(in *command.Invocation, a wire.Answer, raw []byte) error {
 	if a.Approval != nil {
 		show.Approval(in.Terminal, *a.Approval)
 	}
-	fmt.Fprintln(in.Out, in.Dim(string(a.Run)))
+	fmt.Fprintln(in.Out, in.Dim(terminal.Line(string(a.Run))))
 	return nil
 }

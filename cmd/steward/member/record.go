@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/client"
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/file"
@@ -59,8 +60,12 @@ func Receipt(ctx context.Context, in *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := tlog.CheckReceipt([]byte(receipt.Receipt), []byte(receipt.Header), receipt.Key); err != nil {
-		fmt.Fprintln(in.Err, "note: the key in force doesn't verify this receipt; where the key was replaced a moment ago, the one before does")
+	proven, _, err := tlog.CheckReceipt([]byte(receipt.Receipt), []byte(receipt.Header), receipt.Key)
+	if err != nil {
+		return steward.Errorf(steward.Conflict, "what the server gave doesn't prove entry %d with the key that it names, and nothing was written: %s. Where the key was replaced a moment ago, ask again", seq, steward.Message(err)).Because(err)
+	}
+	if proven != seq {
+		return steward.Errorf(steward.Conflict, "the server gave a proof of entry %d and was asked for entry %d; nothing was written", proven, seq)
 	}
 	if err := header.Keep([]byte(receipt.Header)); err != nil {
 		return err
@@ -69,9 +74,9 @@ func Receipt(ctx context.Context, in *command.Invocation) error {
 		return err
 	}
 	if in.AsJSON {
-		return in.JSON(map[string]any{"seq": receipt.Seq, "receipt": *out, "header": headerFile, "key": receipt.Key})
+		return in.JSON(map[string]any{"seq": proven, "receipt": *out, "header": headerFile, "key": receipt.Key})
 	}
-	fmt.Fprintf(in.Out, "That entry %d is on record is proven by %s together with %s:\n", seq, *out, headerFile)
+	fmt.Fprintf(in.Out, "That entry %d is on record is proven by %s together with %s:\n", proven, *out, headerFile)
 	fmt.Fprintf(in.Out, "    %s\n", in.Bold(fmt.Sprintf("steward verify --receipt %s --header %s --vkey %s", *out, headerFile, terminal.Line(receipt.Key))))
 	return nil
 }

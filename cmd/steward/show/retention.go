@@ -13,15 +13,16 @@ import (
 // Retention shows what is kept of each class and when it goes, in numbers and as a calendar.
 func Retention(t terminal.Terminal, kept []retention.Held, holds []retention.Hold) {
 	for _, h := range holds {
-		fmt.Fprintf(t.Out, "%s nothing goes since %s, because of %s (%s)\n", t.Bold("Held:"), h.Since.UTC().Format(time.DateOnly), terminal.Line(h.Ground), h.ID)
+		fmt.Fprintf(t.Out, "%s nothing goes since %s, because of %s (%s)\n", t.Bold("Held:"), h.Since.UTC().Format(time.DateOnly), terminal.Line(h.Ground), terminal.Line(h.ID))
 	}
 	var rows [][]string
 	going := map[string][]string{} // by day
 	for _, h := range kept {
-		row := []string{string(h.Class), fmt.Sprint(h.Days), fmt.Sprint(h.Periods), "", ""}
-		if h.Periods > 0 {
-			row[3], row[4] = h.Oldest, h.Next.UTC().Format(time.DateOnly)
-			going[row[4]] = append(going[row[4]], string(h.Class)+" of "+h.Oldest)
+		class, oldest := terminal.Line(string(h.Class)), terminal.Line(h.Oldest)
+		row := []string{class, fmt.Sprint(h.Days), fmt.Sprint(h.Periods), "", ""}
+		if h.Periods > 0 && h.Next != nil {
+			row[3], row[4] = oldest, h.Next.UTC().Format(time.DateOnly)
+			going[row[4]] = append(going[row[4]], class+" of "+oldest)
 		}
 		if h.Due > 0 {
 			row[4] = t.Red("due")

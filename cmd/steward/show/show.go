@@ -39,7 +39,8 @@ func Approval(t terminal.Terminal, a wire.Approval) {
 		waits = "somebody other than whoever asked has to confirm this by"
 	}
 	fmt.Fprintf(t.Out, "\nNothing is changed yet: %s %s.\n", waits, terminal.Stamp(a.Expires))
-	fmt.Fprintf(t.Out, "    %s\n    %s\n\n", t.Bold("steward approve "+string(a.ID)), t.Dim("steward approve "+string(a.ID)+" --deny"))
+	id := terminal.Line(string(a.ID))
+	fmt.Fprintf(t.Out, "    %s\n    %s\n\n", t.Bold("steward approve "+id), t.Dim("steward approve "+id+" --deny"))
 }
 
 // Changes shows fields before and after, record by record.
@@ -134,13 +135,13 @@ func Erasure(t terminal.Terminal, e retention.Erasure) {
 	}
 	if e.Status == "waiting" {
 		fmt.Fprintln(t.Out, "Nothing is destroyed yet: there are several administrators, and a second one has to ask for the same within 30 days.")
-		fmt.Fprintln(t.Out, t.Dim(string(e.ID)))
+		fmt.Fprintln(t.Out, t.Dim(terminal.Line(string(e.ID))))
 		return
 	}
 	fmt.Fprintf(t.Out, "Forgotten: %s, %s, and %s that mentioned them. %s destroyed; the record of it stays and can be verified.\n",
 		terminal.Counted(e.Found.References, "reference", "references"), terminal.Counted(e.Found.Values, "value", "values"), terminal.Counted(e.Found.Texts, "text", "texts"),
 		terminal.Counted(e.Keys, "key was", "keys were"))
-	fmt.Fprintln(t.Out, t.Dim(string(e.ID)))
+	fmt.Fprintln(t.Out, t.Dim(terminal.Line(string(e.ID))))
 }
 
 // Token shows a token, the only time that it can be. A nil expiry is not spoken of.
@@ -149,5 +150,5 @@ func Token(t terminal.Terminal, secret string, expires *time.Time) {
 	if expires != nil {
 		until = " It is good until " + terminal.Stamp(*expires) + "."
 	}
-	fmt.Fprintf(t.Out, "The token is shown this once; hand it over safely.%s\n\n    %s\n", until, t.Bold("export STEWARD_TOKEN="+secret))
+	fmt.Fprintf(t.Out, "The token is shown this once; hand it over safely.%s\n\n    %s\n", until, t.Bold("export STEWARD_TOKEN="+terminal.Line(secret)))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/llm"
+	"github.com/stewardhq/steward/internal/retention"
 )
 
 // Nothing that stands in a CRM can make the terminal do anything.
@@ -24,10 +25,16 @@ func TestNothingIsObeyed(t *testing.T) {
 	show.Dialogue(to, wire.Dialogue{Messages: []llm.Message{{Role: "user", Content: []llm.Block{
 		{Type: llm.Text, Text: nasty}, {Type: llm.ToolUse, Name: nasty, Input: []byte(nasty)}, {Type: llm.ToolResult, Content: nasty},
 	}}}})
+	show.Retention(to, []retention.Held{{Class: steward.Class(nasty), Oldest: nasty, Periods: 1, Next: &time.Time{}}, {Periods: 1}}, []retention.Hold{{ID: nasty, Ground: nasty}})
+	show.Approval(to, wire.Approval{ID: steward.ProposalID(nasty)})
+	for _, status := range []string{"waiting", "forgotten", nasty} {
+		show.Erasure(to, retention.Erasure{ID: steward.ErasureID(nasty), Status: status})
+	}
+	show.Token(to, nasty, nil)
 	if i := strings.IndexAny(out.String(), "\x1b\x07\r\u009b\u202e\u200b"); i >= 0 {
 		t.Errorf("%q", out.String()[max(0, i-20):i+1])
 	}
-	if n := strings.Count(out.String(), "evil"); n < 13 {
+	if n := strings.Count(out.String(), "evil"); n < 25 {
 		t.Errorf("the text itself is shown %d times only:\n%s", n, out.String())
 	}
 }
