@@ -297,7 +297,7 @@ func TestAWorkspaceSetsItsDaysWithinLimits(t *testing.T) {
 		y.must(y.Set(ctx, ws, steward.ClassConversation, 3))
 		held, err := y.Show(ctx, ws)
 		y.must(err)
-		if len(held) != 7 || !slices.ContainsFunc(held, func(h retention.Held) bool { return h.Class == "conversation" && h.Days == 3 && h.Periods == 0 }) {
+		if len(held) != 5 || !slices.ContainsFunc(held, func(h retention.Held) bool { return h.Class == "conversation" && h.Days == 3 && h.Periods == 0 }) {
 			t.Errorf("%+v", held)
 		}
 		if other, err := y.Show(ctx, "ws_2"); err != nil || other[1].Days != 30 {

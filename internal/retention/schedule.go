@@ -11,11 +11,11 @@ import (
 // Span is how many days a class may be kept at least and at most.
 type Span struct{ Least, Most int }
 
-// spans are the limits of what a workspace can set. The record's is the longest that a duty asks for here, and
+// spans are the limits of what a workspace can set, for the classes that something is kept of. The record's is the longest that a duty asks for here, and
 // the least that an audit of a year needs.
 var spans = map[steward.Class]Span{
 	steward.ClassVault: {1, 365}, steward.ClassConversation: {1, 365}, steward.ClassRun: {1, 1096}, steward.ClassPrompt: {1, 1096},
-	steward.ClassLedger: {366, 3653}, steward.ClassSnapshot: {1, 1096}, steward.ClassBackup: {1, 90},
+	steward.ClassLedger: {366, 3653},
 }
 
 // Periods is the keyring's directory.
@@ -123,7 +123,7 @@ func (s *Schedule) Set(ctx context.Context, ws steward.WorkspaceID, class stewar
 func CheckDays(class steward.Class, days int) error {
 	span, ok := spans[class]
 	if !ok {
-		return steward.Errorf(steward.Invalid, "nothing is kept by days under that name; the classes are vault, conversation, run, prompt, ledger, snapshot and backup")
+		return steward.Errorf(steward.Invalid, "nothing is kept by days under that name; the classes are vault, conversation, run, prompt and ledger")
 	}
 	if days < span.Least || days > span.Most {
 		return steward.Errorf(steward.Invalid, "%s can be kept for %d to %d days", class, span.Least, span.Most)
