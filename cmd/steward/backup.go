@@ -141,55 +141,64 @@ type rehearsed struct {
 	Verify verified `json:"verify"`
 }
 
-// rehearse restores a backup into a folder of its own, verifies it with today's keys, which it only reads, opens
-// what can be opened, and removes it again.
-func rehearse(ctx context.Context, in *command.Invocation, server config.Server, from string) (err error) {
-	b, err := backup.Open(from)
+// rehearse says whether a backup can be restored, after trying it.
+func rehearse(ctx context.Context, in *command.Invocation, server config.Server, from string) error {
+	p := in.Begin("rehearsing")
+	report, err := rehearsal(ctx, server, from, p)
+	p.Stop()
 	if err != nil {
 		return err
+	}
+	return report.print(in)
+}
+
+// rehearsal restores a backup into a folder of its own, verifies it with today's keys, which it only reads, opens
+// what can be opened, and removes it again.
+func rehearsal(ctx context.Context, server config.Server, from string, p *terminal.Progress) (report rehearsed, err error) {
+	b, err := backup.Open(from)
+	if err != nil {
+		return report, err
 	}
 	dir, err := os.MkdirTemp("", "steward-rehearsal-")
 	if err != nil {
-		return steward.Errorf(steward.Unavailable, "there is no room for a rehearsal; set TMPDIR to a folder on a larger disk").Because(err)
+		return report, steward.Errorf(steward.Unavailable, "there is no room for a rehearsal; set TMPDIR to a folder on a larger disk").Because(err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	p := in.Begin("rehearsing")
-	defer p.Stop()
 	s, o := &stores{egress: &egress.Egress{}}, readingOf(server)
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := s.readKeys(ctx, o); err != nil {
-		return err
+		return report, err
 	}
 	elsewhere, err := s.blobs(o)
 	if err != nil {
-		return err
+		return report, err
 	}
 	if _, err := b.Restore(ctx, backup.Target{Dir: dir, Objects: true, Blobs: rejoin.FolderOr(elsewhere, time.Now), Progress: p.Count}); err != nil {
-		return err
+		return report, err
 	}
 	if s.data, err = s.open(ctx, o, "", dir, store.DataFile); err != nil {
-		return err
+		return report, err
 	}
 	s.read(rejoin.Objects{Blobs: blob.Folder{Dir: filepath.Join(dir, objectsDir), Now: time.Now}, Elsewhere: elsewhere})
-	report := rehearsed{Backup: contents(b)}
+	report.Backup = contents(b)
 	all, err := s.ledgers(ctx, "")
 	if err != nil {
-		return err
+		return report, err
 	}
 	if report.Verify, err = all.verify(ctx, verifyOptions{}, nil, p); err != nil {
-		return err
+		return report, err
 	}
 	book, err := ledger.Open(ctx, ledger.Config{Store: s.record, Sealer: s.sealer, Now: time.Now, Rand: rand.Reader, Origin: logOrigin}) // over what is read only
 	if err != nil {
-		return err
+		return report, err
 	}
 	s.first(func() error { return book.Close(context.WithoutCancel(ctx)) })
 	for _, ws := range all.workspaces {
 		if err := report.Open(ctx, rejoin.Sealed{Rows: s.data, Sealer: s.sealer, Record: s.record, Ledger: book}, ws.ID, p.Count); err != nil {
-			return err
+			return report, err
 		}
 	}
-	return report.print(in)
+	return report, nil
 }
 
 func (r *rehearsed) print(in *command.Invocation) error {
@@ -200,8 +209,11 @@ func (r *rehearsed) print(in *command.Invocation) error {
 	} else {
 		printVerified(in, r.Verify)
 		fmt.Fprintf(in.Out, "%s opened with today's keys, %d forgotten since and shut\n", terminal.Counted(r.Opened.Opened, "sealed value", "sealed values"), r.Opened.Gone)
+		if r.Broken > 0 {
+			fmt.Fprintln(in.Out, in.Red("✗ "+terminal.Counted(r.Broken, "sealed value isn't", "sealed values aren't")+" what was sealed"))
+		}
 	}
-	if len(r.Verify.Findings) > 0 {
+	if len(r.Verify.Findings) > 0 || r.Broken > 0 {
 		return command.Quiet(steward.Conflict)
 	}
 	if !in.AsJSON {
@@ -288,7 +300,7 @@ func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace boo
 	}
 	t := backup.Target{Dir: o.Data, Replace: replace, Objects: o.Objects == "", Blobs: rejoin.FolderOr(blobs, time.Now), Progress: p.Count}
 	if !t.Objects {
-		if err := rejoin.NoneNewer(ctx, b.Ledgers, blobs); err != nil {
+		if err := rejoin.NoneNewer(ctx, b.Manifest, blobs); err != nil {
 			return "", verified{}, err
 		}
 	}

@@ -49,6 +49,7 @@ type Ledger struct {
 	Root       string              `json:"root"`                 // that it signs, as in its note: base64
 	Checkpoint string              `json:"checkpoint,omitempty"` // its note
 	Cosigned   string              `json:"cosigned,omitempty"`   // the newest that witnesses signed
+	Sealed     uint64              `json:"sealed,omitempty"`     // so many of the entries lie in sealed objects
 }
 
 // Database is what is copied.

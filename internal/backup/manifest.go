@@ -46,6 +46,9 @@ type File struct {
 	Until  time.Time `json:"until,omitzero"` // of an object: it was locked until then
 }
 
+// Object gives the name of the object that a file holds, if it holds one.
+func (f File) Object() (name string, ok bool) { return strings.CutPrefix(f.Name, objectsDir+"/") }
+
 func (f File) is(o Object) bool { return f.Size == o.Size && f.SHA256 == hex.EncodeToString(o.SHA256) }
 
 // sealedManifest is the file: the manifest, and the SHA-256 of its bytes.

@@ -226,7 +226,7 @@ func (b *Backup) stage(ctx context.Context, t Target, staging string) error {
 			return err
 		}
 		var err error
-		if name, isObject := strings.CutPrefix(f.Name, objectsDir+"/"); isObject {
+		if name, isObject := f.Object(); isObject {
 			err = b.putObject(ctx, blobs, name, f)
 		} else if path.Dir(f.Name) == dataDir {
 			err = b.copyDatabase(ctx, t, staging, f)

@@ -44,11 +44,12 @@ func (b Backup) Contents(ctx context.Context, dir string, f func(backup.Object) 
 		var l backup.Ledger
 		var cosigned []byte
 		var note []byte
-		err := scan(&l.Workspace, &l.Entries, &l.Signed, &note, &cosigned)
+		err := scan(&l.Workspace, &l.Entries, &l.Signed, &note, &cosigned, &l.Sealed)
 		l.Checkpoint, l.Cosigned = string(note), string(cosigned)
 		ledgers = append(ledgers, l)
 		return err
-	}, `SELECT h.workspace, h.next, coalesce(c.size, 0), c.note, w.note FROM ledger_heads h
+	}, `SELECT h.workspace, h.next, coalesce(c.size, 0), c.note, w.note,
+			(SELECT coalesce(max(g.first + g.entries), 0) FROM ledger_segments g WHERE g.workspace = h.workspace) FROM ledger_heads h
 		LEFT JOIN ledger_checkpoints c ON c.workspace = h.workspace AND c.size = (SELECT max(size) FROM ledger_checkpoints n WHERE n.workspace = h.workspace)
 		LEFT JOIN ledger_cosigned w ON w.workspace = h.workspace ORDER BY h.workspace`)
 	if err != nil {

@@ -47,15 +47,25 @@ func NotBehind(ctx context.Context, ledgers []backup.Ledger, known []string, sea
 	return refused(lost, "a checkpoint signed them, so going on without them would be found to be a forgery")
 }
 
-// NoneNewer refuses a backup whose ledgers end before what the store of objects holds: to whom the restored
-// database doesn't name them they would be leftovers, and be deleted.
-func NoneNewer(ctx context.Context, ledgers []backup.Ledger, blobs segment.Blobs) error {
+// NoneNewer refuses a backup where the store of objects holds later entries than it, or entries that were sealed
+// since, though they begin before its end: the restored database wouldn't name those objects, so they would be taken
+// for leftovers and be deleted.
+func NoneNewer(ctx context.Context, b backup.Manifest, blobs segment.Blobs) error {
+	named := map[string]bool{}
+	for _, o := range b.Objects.Referenced {
+		named[o.Name] = true
+	}
+	for _, f := range b.Files {
+		if name, ok := f.Object(); ok {
+			named[name] = true
+		}
+	}
 	var lost []string
-	for _, l := range ledgers {
+	for _, l := range b.Ledgers {
 		prefix := "ledger/" + string(l.Workspace) + "/" // and the first entry's number, in 20 digits
 		err := blobs.List(ctx, prefix, func(name string, _ time.Time) error {
 			number, _, _ := strings.Cut(strings.TrimPrefix(name, prefix), "-")
-			if first, err := strconv.ParseUint(number, 10, 64); err == nil && first >= l.Entries {
+			if first, err := strconv.ParseUint(number, 10, 64); err == nil && (first >= l.Entries || first >= l.Sealed && !named[name]) {
 				lost = append(lost, fmt.Sprintf("entries from %d on of workspace %s", first, l.Workspace))
 				return errFound
 			}
@@ -150,7 +160,7 @@ func (o *Opened) Open(ctx context.Context, s Sealed, ws steward.WorkspaceID, pro
 	if err != nil {
 		return err
 	}
-	stride := max(1, head.Next/sampled)
+	stride := max(1, (head.Next+sampled-1)/sampled) // rounded up, so that it is never more of them
 	for seq := uint64(0); seq < head.Next; seq += stride {
 		progress("opening entries", seq, head.Next)
 		o.Skipped += min(stride, head.Next-seq) - 1

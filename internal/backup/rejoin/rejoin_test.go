@@ -111,11 +111,28 @@ func TestObjectsOfTwoPlaces(t *testing.T) {
 		}
 		must(t, o.Close())
 	}
-	must(t, rejoin.NoneNewer(ctx, []backup.Ledger{{Workspace: "ws_1", Entries: 257}, {Workspace: "ws_2"}}, bucket))
+	must(t, rejoin.NoneNewer(ctx, backup.Manifest{Ledgers: []backup.Ledger{{Workspace: "ws_1", Entries: 257, Sealed: 257}, {Workspace: "ws_2"}}}, bucket))
 	for entries, first := range map[uint64]string{256: "256", 0: "0"} {
-		err := rejoin.NoneNewer(ctx, []backup.Ledger{{Workspace: "ws_1", Entries: entries}}, bucket)
+		err := rejoin.NoneNewer(ctx, backup.Manifest{Ledgers: []backup.Ledger{{Workspace: "ws_1", Entries: entries, Sealed: entries}}}, bucket)
 		if steward.KindOf(err) != steward.Conflict || !strings.Contains(steward.Message(err), "lacks entries from "+first+" on of workspace ws_1") {
 			t.Errorf("a backup of %d entries: %v", entries, err)
 		}
 	}
+}
+
+// What was sealed after a backup may begin with entries that the backup has too, in its rows.
+func TestSealedSinceTheBackup(t *testing.T) {
+	ctx := context.Background()
+	bucket := blob.Folder{Dir: t.TempDir(), Now: time.Now}
+	older, newer := "ledger/ws_1/00000000000000000000-a/headers", "ledger/ws_1/00000000000000000256-b/headers"
+	for _, name := range []string{older, newer} {
+		must(t, bucket.Put(ctx, name, strings.NewReader("x"), 1, time.Time{}))
+	}
+	b := backup.Manifest{Ledgers: []backup.Ledger{{Workspace: "ws_1", Entries: 300, Sealed: 256}}, Files: []backup.File{{Name: "objects/" + older}}}
+	if err := rejoin.NoneNewer(ctx, b, bucket); steward.KindOf(err) != steward.Conflict || !strings.Contains(steward.Message(err), "from 256 on") {
+		t.Errorf("sealed since: %v", err)
+	}
+	b.Ledgers[0].Sealed = 512
+	b.Objects.Referenced = []backup.Object{{Name: newer}}
+	must(t, rejoin.NoneNewer(ctx, b, bucket))
 }
