@@ -21,6 +21,7 @@ import (
 	"github.com/stewardhq/steward/internal/egress"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
+	"github.com/stewardhq/steward/internal/retention"
 	"github.com/stewardhq/steward/internal/store"
 )
 
@@ -256,7 +257,8 @@ func runRestore(ctx context.Context, in *command.Invocation) (err error) {
 	} else {
 		printVerified(in, report)
 		fmt.Fprintf(in.Out, "The data of %s is back, with the keys of today: what was forgotten since stays forgotten.\n", terminal.Stamp(b.Made))
-		fmt.Fprintln(in.Out, "API tokens, members' roles and approvals are as they were then: take back again what was taken back since.")
+		fmt.Fprintln(in.Out, "API tokens, members' roles, approvals, holds and days of keeping are as they were then: take back again what was taken back since, and place again the holds.")
+		fmt.Fprintln(in.Out, "Nothing is purged until an administrator of each workspace says `steward retention --confirm`.")
 		if aside != "" {
 			fmt.Fprintln(in.Out, "What was there is in "+aside)
 		}
@@ -298,7 +300,7 @@ func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace boo
 	if err != nil {
 		return "", verified{}, err
 	}
-	t := backup.Target{Dir: o.Data, Replace: replace, Objects: o.Objects == "", Blobs: rejoin.FolderOr(blobs, time.Now), Progress: p.Count}
+	t := backup.Target{Dir: o.Data, Replace: replace, Objects: o.Objects == "", Blobs: rejoin.FolderOr(blobs, time.Now), Progress: p.Count, Staged: untrusted}
 	if !t.Objects {
 		if err := rejoin.NoneNewer(ctx, b.Manifest, blobs); err != nil {
 			return "", verified{}, err
@@ -322,4 +324,19 @@ func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace boo
 	}
 	report, err := verifyData(ctx, o, p)
 	return aside, report, err
+}
+
+// untrusted has nothing of a copy's workspaces purged until somebody says that it may be: holds that were placed since,
+// and longer days, aren't in it.
+func untrusted(ctx context.Context, dir string) (err error) {
+	copied, err := store.OpenData(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, copied.Close()) }()
+	all, err := store.Identity{DB: copied}.AllWorkspaces(ctx)
+	for _, ws := range all {
+		err = errors.Join(err, store.Retention{DB: copied}.See(ctx, ws.ID, retention.Restored()))
+	}
+	return err
 }

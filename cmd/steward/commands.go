@@ -22,7 +22,7 @@ func commands() command.Table {
 		{Name: "receipt", Summary: "have it proven that an entry is on record", Usage: "SEQ [--out FILE]", Run: member.Receipt},
 		{Name: "key rotate", Summary: "replace the key that signs the record", Run: member.RotateKey},
 		{Name: "erase", Summary: "forget a person", Usage: "--person salesforce:Contact:ID|EMAIL --yes", Run: member.Erase},
-		{Name: "retention", Summary: "show what is kept how long and what goes next, or change that", Usage: "[--set CLASS=DAYS]", Run: member.Retention},
+		{Name: "retention", Summary: "show what is kept how long and what goes next, or change that", Usage: "[--set CLASS=DAYS | --confirm]", Run: member.Retention},
 		{Name: "hold place", Summary: "keep everything from being purged or forgotten", Usage: "--ground CODE", Run: member.PlaceHold},
 		{Name: "hold release", Summary: "let go again what a hold kept", Usage: "ID", Run: member.ReleaseHold},
 		{Name: "backup", Summary: "copy the data, or the keyring, or prove that a backup can be restored", Usage: "--to DIR | --keyring-to DIR | --check DIR", Run: runBackup, Operator: true},

@@ -118,11 +118,10 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	}
 	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{vaultForgetter{vault}}, Now: o.Now, Rand: o.Rand}
 	schedule := retention.Schedule{Periods: store.Keyring{DB: s.keys}, Settings: store.Retention{DB: data}, Now: o.Now}
-	began := time.Now()
 	purger := &retention.Purger{
 		Schedule: schedule, Purges: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Shredder: sealer,
 		Droppers:   []retention.Dropper{store.Retention{DB: data}, segment.Dropper{Manifest: segments, Catalog: segments, Blobs: s.record.Blobs}},
-		Workspaces: s.workspaces, Uptime: func() time.Duration { return time.Since(began) }, Log: o.Log,
+		Workspaces: s.workspaces, Log: o.Log,
 	}
 	h.background(purger.Run)
 	h.server = &api.Server{

@@ -23,7 +23,13 @@ func (s *Server) retention(w http.ResponseWriter, r *http.Request, caller identi
 	if err != nil {
 		return err
 	}
-	reply(w, http.StatusOK, map[string]any{"retention": kept, "holds": append([]retention.Hold{}, holds...)})
+	stopped := ""
+	if err := s.Schedule.Stopped(r.Context(), caller.Workspace()); steward.KindOf(err) == steward.Unavailable && err != nil {
+		stopped = steward.Message(err)
+	} else if err != nil {
+		return err
+	}
+	reply(w, http.StatusOK, map[string]any{"retention": kept, "holds": append([]retention.Hold{}, holds...), "stopped": stopped})
 	return nil
 }
 
@@ -72,14 +78,25 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request, caller identity
 
 var holdID = regexp.MustCompile(`^hold_[0-9a-z]{1,32}$`)
 
-// retain changes for how long a class is kept.
+// retain changes for how long a class is kept, or confirms that what is due may go though the clock made a leap or
+// the data was put back.
 func (s *Server) retain(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
 	body, err := read[struct {
-		Class steward.Class `json:"class"`
-		Days  int           `json:"days"`
+		Class   steward.Class `json:"class"`
+		Days    int           `json:"days"`
+		Confirm bool          `json:"confirm"`
 	}](r)
 	if err != nil {
 		return err
+	}
+	if body.Confirm {
+		err := s.Gateway.Govern(r.Context(), caller, gateway.Act{
+			Kind: ledger.RetentionSet, Action: policy.Manage, Stored: "settings", Targets: []string{"confirmed"},
+		}, func(ctx context.Context) error { return s.Schedule.Confirm(ctx, caller.Workspace()) })
+		if err != nil {
+			return err
+		}
+		return s.retention(w, r, caller)
 	}
 	if err := retention.CheckDays(body.Class, body.Days); err != nil { // before it is named on record
 		return err

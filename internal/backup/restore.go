@@ -108,7 +108,10 @@ type Target struct {
 	// Load fills a server's database, which must be empty, from the copy in a folder, in one transaction, and leaves
 	// the mark with it. Again says that a crash came before the end: where the mark is there, it was done. Nil: the
 	// copy is put into Dir.
-	Load     func(ctx context.Context, dir, mark string, again bool) error
+	Load func(ctx context.Context, dir, mark string, again bool) error
+	// Staged, where there is one, may change the copy of the database in a folder before it is put anywhere. After
+	// a crash it may be called again, on another copy.
+	Staged   func(ctx context.Context, dir string) error
 	Progress func(what string, done, total uint64) // in bytes; nil for none
 
 	before func(step string) error // nil, or asked before each step that changes the disk
@@ -239,6 +242,11 @@ func (b *Backup) stage(ctx context.Context, t Target, staging string) error {
 	}
 	for _, o := range b.Objects.Referenced {
 		if err := referenced(ctx, t.Blobs(""), o); err != nil {
+			return err
+		}
+	}
+	if t.Staged != nil {
+		if err := t.Staged(ctx, staging); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package retention
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -38,16 +39,11 @@ type Purger struct {
 	}
 	Droppers   []Dropper
 	Workspaces func(ctx context.Context) ([]steward.WorkspaceID, error)
-	// Uptime is how long the process runs, by a clock that nobody sets.
-	Uptime func() time.Duration
-	Log    *slog.Logger
-
-	began time.Time // when the process began, by Now, as it was then
+	Log        *slog.Logger
 }
 
 const (
 	purgeEvery = 10 * time.Minute
-	clockJump  = time.Hour
 	atOnce     = 32 // scopes in an entry, which names them all
 )
 
@@ -95,9 +91,17 @@ func (p *Purger) Purge(ctx context.Context, ws steward.WorkspaceID) (purged []st
 	if err != nil {
 		return nil, err
 	}
-	due, err := p.due(ctx, ws)
+	due, kept, err := p.due(ctx, ws)
 	if err != nil {
 		return nil, err
+	}
+	// What a process named and didn't come to destroy may be kept for longer by now.
+	spared := slices.DeleteFunc(slices.Clone(going), func(scope steward.Scope) bool { return !slices.Contains(kept, scope) })
+	if len(spared) > 0 {
+		if err := p.Purges.End(ctx, ws, spared); err != nil {
+			return nil, err
+		}
+		going = slices.DeleteFunc(going, func(scope steward.Scope) bool { return slices.Contains(spared, scope) })
 	}
 	for _, scope := range due {
 		if !slices.Contains(going, scope) {
@@ -112,7 +116,8 @@ func (p *Purger) Purge(ctx context.Context, ws steward.WorkspaceID) (purged []st
 		if err := p.Purges.Begin(ctx, ws, some); err != nil {
 			return purged, err
 		}
-		if err := p.finish(ctx, ws, some); err != nil {
+		alive := slices.DeleteFunc(slices.Clone(some), func(scope steward.Scope) bool { return !slices.Contains(due, scope) })
+		if err := p.finish(ctx, ws, some, alive); err != nil {
 			return purged, err
 		}
 		purged = append(purged, some...)
@@ -120,17 +125,18 @@ func (p *Purger) Purge(ctx context.Context, ws steward.WorkspaceID) (purged []st
 	return purged, nil
 }
 
-// finish records that scopes go, has their keys destroyed and their bytes removed, and records that.
-func (p *Purger) finish(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope) error {
+// finish records that scopes go, has the keys destroyed of those that have them, and the bytes of all removed, and
+// records that.
+func (p *Purger) finish(ctx context.Context, ws steward.WorkspaceID, scopes, alive []steward.Scope) error {
 	e := ledger.Entry{Kind: ledger.PurgeBegun, Caller: "steward", System: "steward", Tool: "retention", Effect: steward.Delete, Outcome: ledger.Waiting, Purpose: "schedule"}
-	for _, scope := range scopes {
-		e.Targets = append(e.Targets, string(scope))
-	}
-	if _, err := p.Ledger.Append(ctx, ws, e); err != nil {
-		return err
-	}
-	if err := p.Shredder.Shred(ctx, ws, scopes...); err != nil {
-		return err
+	if len(alive) > 0 {
+		e.Targets = names(alive)
+		if _, err := p.Ledger.Append(ctx, ws, e); err != nil {
+			return err
+		}
+		if err := p.Shredder.Shred(ctx, ws, alive...); err != nil {
+			return err
+		}
 	}
 	for _, d := range p.Droppers {
 		removed, err := d.DropScopes(ctx, ws, scopes)
@@ -139,28 +145,43 @@ func (p *Purger) finish(ctx context.Context, ws steward.WorkspaceID, scopes []st
 		}
 		e.Records += removed
 	}
-	e.Kind, e.Outcome = ledger.PurgeDone, ledger.OK
+	e.Kind, e.Outcome, e.Targets = ledger.PurgeDone, ledger.OK, names(scopes)
 	if _, err := p.Ledger.Append(ctx, ws, e); err != nil {
 		return err
 	}
 	return p.Purges.End(ctx, ws, scopes)
 }
 
-// clock refuses a clock that was set since the process began, or that is behind the record.
+func names(scopes []steward.Scope) (names []string) {
+	for _, scope := range scopes {
+		names = append(names, string(scope))
+	}
+	return names
+}
+
+// clock refuses a clock that is behind the record, or that doesn't fit what was seen of it last; where nothing was,
+// the record's last entry takes that place.
 func (p *Purger) clock(ctx context.Context, ws steward.WorkspaceID) error {
-	now, up := p.Now(), p.Uptime()
-	if p.began.IsZero() {
-		p.began = now.Add(-up)
-	}
-	if off := now.Sub(p.began.Add(up)); off.Abs() > clockJump {
-		return steward.Errorf(steward.Unavailable, "the clock was set by %s while Steward ran, so nothing is purged; check it, and start Steward again", off.Round(time.Second))
-	}
-	var last time.Time
+	now := p.Now()
+	last := now
 	if err := p.Ledger.Read(ctx, ws, ledger.Query{Backward: true, Limit: 1}, func(h ledger.Header) error { last = h.Time; return nil }); err != nil {
 		return err
 	}
-	if now.Add(clockJump).Before(last) {
-		return steward.Errorf(steward.Unavailable, "the clock is behind the last entry on record, so nothing is purged; set it right, and start Steward again")
+	if last.Sub(now) > clockBack {
+		return steward.Errorf(steward.Unavailable, "nothing is purged, since the clock is behind the last entry on record; set it right")
 	}
-	return nil
+	seen, known, err := p.Settings.Seen(ctx, ws)
+	if err != nil {
+		return err
+	}
+	if !known {
+		seen = last
+	}
+	if err := fits(seen, now); err != nil {
+		if known {
+			return err
+		}
+		return errors.Join(err, p.Settings.See(ctx, ws, seen)) // the next entry is the clock's own word
+	}
+	return p.Settings.See(ctx, ws, now)
 }

@@ -27,7 +27,6 @@ type yard struct {
 	*retention.Purger
 	t    *testing.T
 	now  time.Time
-	up   time.Duration
 	ring *keyring.Keyring
 	data *store.DB
 	book *ledger.Ledger
@@ -62,7 +61,7 @@ func newYard(t *testing.T, on *postgres.Server) *yard {
 	y.Purger = &retention.Purger{
 		Schedule: retention.Schedule{Periods: store.Keyring{DB: keys}, Settings: store.Retention{DB: y.data}, Now: clock},
 		Purges:   store.Retention{DB: y.data}, Holds: store.Retention{DB: y.data}, Ledger: y.book, Shredder: y.ring, Droppers: []retention.Dropper{y, store.Retention{DB: y.data}},
-		Uptime: func() time.Duration { return y.up }, Log: slog.New(slog.DiscardHandler),
+		Log:        slog.New(slog.DiscardHandler),
 		Workspaces: func(context.Context) ([]steward.WorkspaceID, error) { return []steward.WorkspaceID{ws, "ws_2"}, nil },
 	}
 	return y
@@ -82,9 +81,13 @@ func (y *yard) DropScopes(context.Context, steward.WorkspaceID, []steward.Scope)
 	return 0, err
 }
 
-// pass lets days go by.
+// pass lets days go by, and says that they did.
 func (y *yard) pass(days int) {
-	y.now, y.up = y.now.AddDate(0, 0, days), y.up+time.Duration(days)*24*time.Hour
+	y.t.Helper()
+	y.now = y.now.AddDate(0, 0, days)
+	for _, w := range []steward.WorkspaceID{ws, "ws_2"} {
+		y.must(y.Confirm(context.Background(), w))
+	}
 }
 
 // keep seals something of a class under its name.
@@ -205,7 +208,7 @@ func TestAPurgeGoesOnAfterACrash(t *testing.T) {
 		if purged := y.purge(); !slices.Equal(purged, []steward.Scope{"conversation/2026-01-01"}) {
 			t.Errorf("the second time %v goes", purged)
 		}
-		if begun, done := len(y.entries(ledger.PurgeBegun)), len(y.entries(ledger.PurgeDone)); begun != 2 || done != 1 {
+		if begun, done := len(y.entries(ledger.PurgeBegun)), len(y.entries(ledger.PurgeDone)); begun != 1 || done != 1 {
 			t.Errorf("%d begun and %d done are on record", begun, done)
 		}
 		if purged := y.purge(); len(purged) > 0 {
@@ -260,12 +263,12 @@ func TestNothingIsPurgedByAClockThatJumps(t *testing.T) {
 			t.Errorf("%v is left", got)
 		}
 		// A process that starts with the clock behind its own record doesn't trust it either.
-		y.now, y.up = y.now.Add(2*time.Hour), 0
+		y.now = y.now.Add(2 * time.Hour)
 		_, err := y.book.Append(context.Background(), ws, ledger.Entry{Kind: ledger.RunRead})
 		y.must(err)
 		y.now = y.now.AddDate(0, 0, -1)
 		fresh := *y.Purger
-		again := retention.Purger{Schedule: fresh.Schedule, Purges: fresh.Purges, Holds: fresh.Holds, Ledger: fresh.Ledger, Shredder: fresh.Shredder, Droppers: fresh.Droppers, Workspaces: fresh.Workspaces, Uptime: fresh.Uptime, Log: fresh.Log}
+		again := retention.Purger{Schedule: fresh.Schedule, Purges: fresh.Purges, Holds: fresh.Holds, Ledger: fresh.Ledger, Shredder: fresh.Shredder, Droppers: fresh.Droppers, Workspaces: fresh.Workspaces, Log: fresh.Log}
 		if _, err := again.Purge(context.Background(), ws); steward.KindOf(err) != steward.Unavailable {
 			t.Errorf("behind the record: %v", err)
 		}
@@ -345,6 +348,66 @@ func TestAHoldKeepsEverythingUntilItIsReleased(t *testing.T) {
 		y.must(y.Holds.Place(ctx, ws, retention.Hold{ID: "hold_3", Ground: "case-18", By: "mem_ada", Since: y.now}))
 		if purged := y.purge(); len(purged) > 0 || !slices.Contains(y.readable(), "said later") {
 			t.Errorf("%v goes", purged)
+		}
+	})
+}
+
+// A clock that is ahead when the server starts is found out, and stays so whatever is recorded meanwhile, until
+// somebody confirms it.
+func TestAClockThatIsAheadAtTheStart(t *testing.T) {
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		y := newYard(t, on)
+		ctx := context.Background()
+		append1 := func() {
+			t.Helper()
+			_, err := y.book.Append(ctx, ws, ledger.Entry{Kind: ledger.RunRead})
+			y.must(err)
+		}
+		y.keep("said", ws, steward.ClassConversation)
+		append1()
+		y.must(y.Stopped(ctx, ws))
+		for range 2 {
+			y.now = y.now.AddDate(0, 2, 0) // before anything was ever purged
+			if _, err := y.Purge(ctx, ws); steward.KindOf(err) != steward.Unavailable || !strings.Contains(steward.Message(err), "--confirm") {
+				t.Errorf("months ahead: %v", err)
+			}
+			if err := y.Stopped(ctx, ws); steward.KindOf(err) != steward.Unavailable {
+				t.Errorf("nothing says that it is stopped: %v", err)
+			}
+			append1()
+		}
+		if got := y.readable(); len(got) != 1 {
+			t.Errorf("%v is left", got)
+		}
+		y.must(y.Confirm(ctx, ws))
+		y.must(y.Stopped(ctx, ws))
+		if purged := y.purge(); len(purged) != 1 {
+			t.Errorf("once confirmed %v goes", purged)
+		}
+		// A server that rested for some days goes on by itself.
+		y.keep("said later", ws, steward.ClassVault)
+		y.now = y.now.AddDate(0, 0, 6)
+		y.purge()
+		// Data that was put back waits, whatever the clock says.
+		y.must(y.Settings.See(ctx, ws, retention.Restored()))
+		if _, err := y.Purge(ctx, ws); steward.KindOf(err) != steward.Unavailable || !strings.Contains(steward.Message(err), "put back from a backup") {
+			t.Errorf("restored: %v", err)
+		}
+	})
+}
+
+// What was named and not destroyed yet is spared where the schedule became longer meanwhile.
+func TestWhatIsKeptForLongerIsSpared(t *testing.T) {
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		y := newYard(t, on)
+		ctx := context.Background()
+		y.keep("said", ws, steward.ClassConversation)
+		y.must(y.Purges.Begin(ctx, ws, []steward.Scope{steward.TimeScope(steward.ClassConversation, y.now)}))
+		if purged := y.purge(); len(purged) > 0 || len(y.readable()) != 1 {
+			t.Errorf("%v goes though it isn't due", purged)
+		}
+		if begun, err := y.Purges.Begun(ctx, ws); err != nil || len(begun) > 0 {
+			t.Errorf("%v are still to go, %v", begun, err)
 		}
 	})
 }

@@ -30,6 +30,11 @@ type Settings interface {
 	Days(ctx context.Context, ws steward.WorkspaceID) (map[steward.Class]int, error)
 	// SetDays keeps a class so long from now on.
 	SetDays(ctx context.Context, ws steward.WorkspaceID, class steward.Class, days int) error
+	// Seen gives the last time at which the workspace's purger trusted the clock: Restored once its data was put
+	// back from a backup; known is false where it never did.
+	Seen(ctx context.Context, ws steward.WorkspaceID) (at time.Time, known bool, err error)
+	// See keeps that.
+	See(ctx context.Context, ws steward.WorkspaceID, at time.Time) error
 }
 
 // Schedule knows when what must go.
@@ -70,16 +75,18 @@ func (s *Schedule) Show(ctx context.Context, ws steward.WorkspaceID) ([]Held, er
 	return all, err
 }
 
-// due lists the scopes whose time has passed.
-func (s *Schedule) due(ctx context.Context, ws steward.WorkspaceID) (due []steward.Scope, err error) {
+// due lists the scopes whose time has passed, and the others that have keys.
+func (s *Schedule) due(ctx context.Context, ws steward.WorkspaceID) (due, kept []steward.Scope, err error) {
 	err = s.each(ctx, ws, func(_ Held, live []steward.Scope, goes func(steward.Scope) time.Time) {
 		for _, scope := range live {
 			if !s.Now().Before(goes(scope)) {
 				due = append(due, scope)
+			} else {
+				kept = append(kept, scope)
 			}
 		}
 	})
-	return due, err
+	return due, kept, err
 }
 
 // each calls f with each class that is kept by periods, those that there are, and when one goes: once its

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"time"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/retention"
@@ -50,6 +51,20 @@ func (s Retention) Days(ctx context.Context, ws steward.WorkspaceID) (map[stewar
 func (s Retention) SetDays(ctx context.Context, ws steward.WorkspaceID, class steward.Class, days int) error {
 	_, err := s.db.Exec(ctx, within(ws), `INSERT INTO retention_days (workspace, class, days) VALUES ($1, $2, $3)
 		ON CONFLICT (workspace, class) DO UPDATE SET days = excluded.days`, ws, class, days)
+	return err
+}
+
+// Seen implements retention.Settings.
+func (s Retention) Seen(ctx context.Context, ws steward.WorkspaceID) (at time.Time, known bool, err error) {
+	var seen int64
+	known, err = s.db.One(ctx, within(ws), []any{&seen}, `SELECT seen FROM purge_clocks WHERE workspace = $1`, ws)
+	return instant(seen), known, err
+}
+
+// See implements retention.Settings.
+func (s Retention) See(ctx context.Context, ws steward.WorkspaceID, at time.Time) error {
+	_, err := s.db.Exec(ctx, within(ws), `INSERT INTO purge_clocks (workspace, seen) VALUES ($1, $2)
+		ON CONFLICT (workspace) DO UPDATE SET seen = excluded.seen`, ws, micros(at))
 	return err
 }
 

@@ -17,10 +17,16 @@ import (
 func Retention(ctx context.Context, in *command.Invocation) error {
 	f := in.Flags(in.JSONFlag, in.SignIn.Flags)
 	set := f.String("set", "", "keep a class for other than so long, as `CLASS=DAYS`, such as run=60")
+	confirm := f.Bool("confirm", false, "say that the clock, holds and days are right, where purging waits for that")
 	if err := in.ParseNone(f); err != nil {
 		return err
 	}
-	if *set == "" {
+	switch {
+	case *confirm && *set != "":
+		return in.Misused("--set and --confirm don't go together")
+	case *confirm:
+		return askRetention(ctx, in, http.MethodPut, "/api/v1/retention", map[string]bool{"confirm": true})
+	case *set == "":
 		return askRetention(ctx, in, http.MethodGet, "/api/v1/retention", nil)
 	}
 	class, text, _ := strings.Cut(*set, "=")
@@ -54,6 +60,7 @@ func ReleaseHold(ctx context.Context, in *command.Invocation) error {
 type schedule struct {
 	Retention []retention.Held `json:"retention"`
 	Holds     []retention.Hold `json:"holds"`
+	Stopped   string           `json:"stopped"` // why nothing is purged, "" where it is
 }
 
 // askRetention asks, and shows what is kept how long then.
@@ -69,6 +76,6 @@ func askRetention(ctx context.Context, in *command.Invocation, method, path stri
 	if in.AsJSON {
 		return in.Raw(raw)
 	}
-	show.Retention(in.Terminal, kept.Retention, kept.Holds)
+	show.Retention(in.Terminal, kept.Retention, kept.Holds, kept.Stopped)
 	return nil
 }

@@ -10,8 +10,12 @@ import (
 	"github.com/stewardhq/steward/internal/retention"
 )
 
-// Retention shows what is kept of each class and when it goes, in numbers and as a calendar.
-func Retention(t terminal.Terminal, kept []retention.Held, holds []retention.Hold) {
+// Retention shows what is kept of each class and when it goes, in numbers and as a calendar, and why it doesn't, if
+// it doesn't.
+func Retention(t terminal.Terminal, kept []retention.Held, holds []retention.Hold, stopped string) {
+	if stopped != "" {
+		fmt.Fprintf(t.Out, "%s %s\n", t.Bold("Stopped:"), terminal.Line(stopped))
+	}
 	for _, h := range holds {
 		fmt.Fprintf(t.Out, "%s nothing goes since %s, because of %s (%s)\n", t.Bold("Held:"), h.Since.UTC().Format(time.DateOnly), terminal.Line(h.Ground), terminal.Line(h.ID))
 	}
