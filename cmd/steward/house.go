@@ -82,6 +82,7 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	segments := store.Segments{DB: data}
 	archivist := &segment.Archivist{
 		Store: s.record, Catalog: segments, Sealer: sealer, Spool: filepath.Join(o.Data, spoolDir), Now: o.Now, Rand: o.Rand, Log: o.Log,
+		Days: store.Retention{DB: data}.Days,
 	}
 	h.background(func(ctx context.Context) {
 		if err := archivist.Run(ctx); ctx.Err() == nil {
@@ -120,7 +121,7 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	schedule := retention.Schedule{Periods: store.Keyring{DB: s.keys}, Settings: store.Retention{DB: data}, Now: o.Now}
 	purger := &retention.Purger{
 		Schedule: schedule, Purges: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Shredder: sealer,
-		Droppers:   []retention.Dropper{store.Retention{DB: data}, segment.Dropper{Manifest: segments, Catalog: segments, Blobs: s.record.Blobs}},
+		Droppers:   []retention.Dropper{store.Retention{DB: data}, segment.Dropper{Store: s.record, Catalog: segments}},
 		Workspaces: s.workspaces, Log: o.Log,
 	}
 	h.background(purger.Run)

@@ -179,7 +179,7 @@ func (o *bucketObject) getOnce(span string) (part, error) {
 	}
 	answer, err := s.client().GetObject(ctx, input)
 	if errorCode(err) == "PreconditionFailed" {
-		return part{}, steward.Errorf(steward.Conflict, "somebody put another object over %s; remove that version from the bucket", o.name).Because(err)
+		return part{}, steward.Errorf(steward.Internal, "somebody put another object over %s; remove that version from the bucket", o.name).Because(err)
 	}
 	if err != nil {
 		return part{}, s.explain(err, o.name)

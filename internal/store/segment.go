@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/segment"
 	"github.com/stewardhq/steward/internal/store/database"
 )
@@ -56,17 +57,30 @@ func (s Segments) Segments(ctx context.Context, ws steward.WorkspaceID, span seg
 }
 
 // Objects is segment.Manifest's.
-func (s Segments) Objects(ctx context.Context, after string, limit int) (list []segment.Object, err error) {
-	err = s.db.Query(ctx, database.Across("ledger_objects"), func(scan func(...any) error) error {
-		var o segment.Object
+func (s Segments) Objects(ctx context.Context, after string, limit int) (list []segment.Placed, err error) {
+	err = s.db.Query(ctx, database.Across("ledger_objects", "ledger_segments"), func(scan func(...any) error) error {
+		var o segment.Placed
 		var until int64
-		err := scan(&o.Name, &o.Kind, &o.Scopes, &o.Low, &o.High, &o.Size, &o.SHA256, &until)
+		err := scan(&o.Name, &o.Kind, &o.Scopes, &o.Low, &o.High, &o.Size, &o.SHA256, &until, &o.Workspace, &o.First, &o.End)
 		if until != 0 {
 			o.Until = instant(until)
 		}
 		list = append(list, o)
 		return err
-	}, `SELECT name, kind, scopes, low, high, size, sha256, until_us FROM ledger_objects WHERE name > $1 ORDER BY name LIMIT $2`, after, limit)
+	}, `SELECT o.name, o.kind, o.scopes, o.low, o.high, o.size, o.sha256, o.until_us, o.workspace, o.first, g.first + g.entries
+		FROM (SELECT * FROM ledger_objects WHERE name > $1 ORDER BY name LIMIT $2) AS o
+		JOIN ledger_segments g ON g.workspace = o.workspace AND g.first = o.first ORDER BY o.name`, after, limit)
+	return list, err
+}
+
+// Workspaces is segment.Manifest's: whoever has entries may have segments.
+func (s Segments) Workspaces(ctx context.Context, after steward.WorkspaceID, limit int) (list []steward.WorkspaceID, err error) {
+	err = s.db.Query(ctx, database.Across("ledger_heads"), func(scan func(...any) error) error {
+		var ws steward.WorkspaceID
+		err := scan(&ws)
+		list = append(list, ws)
+		return err
+	}, `SELECT workspace FROM ledger_heads WHERE workspace > $1 ORDER BY workspace LIMIT $2`, after, limit)
 	return list, err
 }
 
@@ -203,7 +217,19 @@ func (s Segments) Trim(ctx context.Context, ws steward.WorkspaceID, before int64
 	return more, err
 }
 
-// Drop is segment.Dropper's.
+// Empty is segment.Dropper's.
+func (s Segments) Empty(ctx context.Context, ws steward.WorkspaceID, rows []ledger.Row) error {
+	return s.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
+		for _, row := range rows {
+			if _, err := tx.ExecContext(ctx, `UPDATE ledger_tail SET parts = $3 WHERE workspace = $1 AND seq = $2`, ws, int64(row.Seq), row.Parts); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Drop is segment.Drops'.
 func (s Segments) Drop(ctx context.Context, ws steward.WorkspaceID, first uint64, names []string) error {
 	return s.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
 		for _, name := range names {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -22,7 +23,7 @@ import (
 type Archivist struct {
 	Store   *Store
 	Catalog Catalog
-	Sealer  steward.Sealer // for the key that checkpoints are checked with; nothing is opened
+	Sealer  steward.Sealer // for the key that checkpoints are checked with, and whether a period is purged; nothing is opened
 	Spool   string         // a folder of this process's own, where objects are prepared
 	Now     func() time.Time
 	Rand    io.Reader    // for names, cryptographic
@@ -33,7 +34,17 @@ type Archivist struct {
 	Month   int           // how many entries a merged segment has at most: 1,048,576 where 0
 	Every   time.Duration // how often to look: 15 seconds where 0
 
-	first map[steward.WorkspaceID]entry // of tails, as far as they were looked at
+	// Days is how long a workspace keeps what, where that is not the default; nil where it is everywhere.
+	Days func(ctx context.Context, ws steward.WorkspaceID) (map[steward.Class]int, error)
+
+	first  map[steward.WorkspaceID]entry // of tails, as far as they were looked at
+	failed map[Unmerged]retry            // and tails, which are of no month
+}
+
+// retry is when what failed is tried again.
+type retry struct {
+	wait time.Duration
+	at   time.Time
 }
 
 // Catalog is what changes of the manifest, and of the tail beside it.
@@ -49,6 +60,7 @@ type Catalog interface {
 	// Trim deletes some of a workspace's rows and tiles that are sealed, and all checkpoints of segments
 	// that end before a time (microseconds) but the last of each. It tells whether there is more.
 	Trim(ctx context.Context, ws steward.WorkspaceID, before int64) (more bool, err error)
+	Drops
 }
 
 // Tail is what a workspace has that may be sealed.
@@ -79,6 +91,8 @@ const (
 	trimPause   = 10 * time.Millisecond // between deleting rows, for whoever appends
 	retained    = 24 * time.Hour        // checkpoints, since somebody who verifies may have begun by one
 	monthPause  = 2 * defaultAge        // after a month's end, for its last entries to be sealed
+	longestWait = time.Hour             // before what failed is tried again, after ever longer ones
+	tidying     = 10 * time.Second      // may pass with deleting what came to nothing
 )
 
 func or[T comparable](set, otherwise T) T {
@@ -89,18 +103,28 @@ func or[T comparable](set, otherwise T) T {
 	return set
 }
 
-// Run looks for what is to be done until ctx ends, whose error it returns. What fails is logged and tried
-// again. It begins by making, or clearing, the folder where objects are prepared.
-func (a *Archivist) Run(ctx context.Context) error {
+// prepare makes, or clears, the folder where objects are prepared.
+func (a *Archivist) prepare() error {
 	if err := os.MkdirAll(a.Spool, 0o700); err != nil {
 		return steward.Errorf(steward.Unavailable, "the folder %s can't be made; check the data folder's owner and the disk", a.Spool).Because(err)
 	}
-	if err := columns.ClearSpools(a.Spool); err != nil {
-		return err
-	}
+	return columns.ClearSpools(a.Spool)
+}
+
+// Run looks for what is to be done until ctx ends, whose error it returns. What fails is logged and tried
+// again.
+func (a *Archivist) Run(ctx context.Context) error {
 	var swept time.Time
+	prepared := false
 	for {
-		err := a.Pass(ctx)
+		var err error
+		if !prepared {
+			err = a.prepare()
+			prepared = err == nil
+		}
+		if prepared {
+			err = a.Pass(ctx)
+		}
 		if now := a.Now(); now.Sub(swept) >= sweepEvery || now.Before(swept) {
 			swept = now
 			err = errors.Join(err, a.Sweep(ctx))
@@ -122,10 +146,26 @@ func (a *Archivist) Run(ctx context.Context) error {
 // the others.
 func (a *Archivist) Pass(ctx context.Context) error {
 	var failed []error
-	fail := func(err error) bool {
-		if err != nil && steward.KindOf(err) != steward.Conflict { // another process was first
-			failed = append(failed, err)
+	// try calls f, unless it failed lately, and tells whether to end.
+	try := func(what Unmerged, f func() error) bool {
+		before := a.failed[what]
+		if left := before.at.Sub(a.Now()); left > 0 && left <= longestWait {
+			return false
 		}
+		err := f()
+		switch {
+		case ctx.Err() != nil: // which says nothing of the workspace
+		case err == nil || errors.Is(err, errSecond):
+			delete(a.failed, what)
+			return false
+		default:
+			if a.failed == nil {
+				a.failed = map[Unmerged]retry{}
+			}
+			wait := min(2*before.wait+or(a.Every, defaultEvery), longestWait)
+			a.failed[what] = retry{wait, a.Now().Add(wait)}
+		}
+		failed = append(failed, err)
 		return ctx.Err() != nil
 	}
 	for after := steward.WorkspaceID(""); ; {
@@ -134,7 +174,7 @@ func (a *Archivist) Pass(ctx context.Context) error {
 			return errors.Join(append(failed, err)...)
 		}
 		for _, tail := range tails {
-			if fail(a.tail(ctx, tail)) {
+			if try(Unmerged{Workspace: tail.Workspace}, func() error { return a.tail(ctx, tail) }) {
 				return errors.Join(failed...)
 			}
 		}
@@ -155,7 +195,7 @@ func (a *Archivist) Pass(ctx context.Context) error {
 				continue // it failed
 			}
 			seen[m], news = true, true
-			if fail(a.month(ctx, m)) {
+			if try(m, func() error { return a.month(ctx, m) }) {
 				return errors.Join(failed...)
 			}
 		}
@@ -222,8 +262,35 @@ type entry struct {
 // keptFirst is of how many workspaces the first entry is remembered.
 const keptFirst = 1 << 16
 
+// errSecond is that another process was first to change the manifest.
+var errSecond = errors.New("segment: these entries were sealed by another process meanwhile")
+
+// replace is Catalog.Replace, with errSecond for its Conflict: of the store of objects such an error says that an
+// object isn't ours.
+func (a *Archivist) replace(ctx context.Context, ws steward.WorkspaceID, old []Segment, with Segment) error {
+	err := a.Catalog.Replace(ctx, ws, old, with)
+	if steward.KindOf(err) == steward.Conflict {
+		return fmt.Errorf("%w: %w", errSecond, err)
+	}
+	return err
+}
+
+// discard deletes objects that nothing came to name, so that trying again doesn't fill the store. What it can't
+// delete is for Sweep, and so is all of it where ctx ended, since somebody waits for that.
+func (a *Archivist) discard(ctx context.Context, objects []Object) {
+	if ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, tidying)
+	defer cancel()
+	for _, o := range objects {
+		_ = a.Store.Blobs.Delete(ctx, o.Name)
+	}
+}
+
 // seal writes a segment and names it in the manifest, in the place of others or behind them.
 func (a *Archivist) seal(ctx context.Context, ws steward.WorkspaceID, first, entries uint64, old []Segment) (Segment, error) {
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, sealing)
 	defer cancel()
 	limit := maxSealed
@@ -238,12 +305,45 @@ func (a *Archivist) seal(ctx context.Context, ws steward.WorkspaceID, first, ent
 	if err == nil {
 		err = a.readBack(ctx, ws, &s)
 	}
-	// From here on what is read comes from the new objects. A crash leaves the old ones as leftovers, of
-	// which the tail's are for Due and objects for Sweep.
-	if err == nil {
-		err = a.Catalog.Replace(ctx, ws, old, s)
+	if err != nil {
+		a.discard(whole, s.Objects)
+		return s, err
 	}
-	return s, err
+	// From here on what is read comes from the new objects. A crash leaves the old ones as leftovers, of
+	// which the tail's are for Due and objects for Sweep. Whether they are named isn't known after an error.
+	if err := a.replace(ctx, ws, old, s); err != nil {
+		return s, err
+	}
+	return a.dropPurged(ctx, ws, s)
+}
+
+// dropPurged gives up the parts of a segment whose period is purged, and gives what is left of it. Who purges
+// destroys the keys before looking at the manifest, so between the two nothing is missed that was written before
+// and named after.
+func (a *Archivist) dropPurged(ctx context.Context, ws steward.WorkspaceID, s Segment) (Segment, error) {
+	var kept []Object
+	var names []string
+	for _, o := range s.Objects {
+		gone, err := o.Kind == Parts, error(nil)
+		if gone {
+			gone, err = a.purged(ctx, ws, o.Scopes)
+		}
+		if err != nil {
+			return s, err
+		}
+		if gone {
+			names = append(names, o.Name)
+		} else {
+			kept = append(kept, o)
+		}
+	}
+	if len(names) > 0 {
+		if _, err := a.Store.drop(ctx, a.Catalog, ws, s.First, names); err != nil {
+			return s, err
+		}
+	}
+	s.Objects = kept
+	return s, nil
 }
 
 // trim deletes the tail's rows that are sealed, a few at a time. Only the last segment can have any; that its
@@ -349,7 +449,7 @@ func (a *Archivist) merge(ctx context.Context, ws steward.WorkspaceID, group []S
 	for _, s := range group {
 		for _, o := range s.Objects {
 			a.Store.cache.forget(o.Name)
-			if err := a.Store.Blobs.Delete(ctx, o.Name); err != nil {
+			if err := a.Store.Blobs.Delete(ctx, o.Name); err != nil && steward.KindOf(err) != steward.Conflict { // held: for Sweep
 				return err
 			}
 		}
@@ -358,21 +458,51 @@ func (a *Archivist) merge(ctx context.Context, ws steward.WorkspaceID, group []S
 }
 
 // lock keeps a segment's objects from deletion for as long as they must be kept, and says so in the manifest.
-func (a *Archivist) lock(ctx context.Context, ws steward.WorkspaceID, s Segment) error {
-	for _, o := range s.Objects {
-		if !o.Until.IsZero() {
+func (a *Archivist) lock(ctx context.Context, ws steward.WorkspaceID, s Segment) (err error) {
+	if s, err = a.dropPurged(ctx, ws, s); err != nil { // a crash may have come before
+		return err
+	}
+	var own map[steward.Class]int
+	if a.Days != nil {
+		if own, err = a.Days(ctx, ws); err != nil {
+			return err
+		}
+	}
+	for i := range s.Objects {
+		o := &s.Objects[i]
+		if o.Until = s.keptUntil(o, own); !o.Until.IsZero() {
 			if err := a.Store.Blobs.Lock(ctx, o.Name, o.Until); err != nil {
 				return err
 			}
 		}
 	}
 	s.State = Locked
-	return a.Catalog.Replace(ctx, ws, []Segment{s}, s)
+	return a.replace(ctx, ws, []Segment{s}, s)
+}
+
+// homes are where the objects of this database's workspaces lie.
+func (a *Archivist) homes(ctx context.Context) (map[string]bool, error) {
+	homes := map[string]bool{}
+	for after := steward.WorkspaceID(""); ; {
+		list, err := a.Store.Manifest.Workspaces(ctx, after, tailsAtOnce)
+		if err != nil || len(list) == 0 {
+			return homes, err
+		}
+		for _, ws := range list {
+			homes[home(ws)] = true
+		}
+		after = list[len(list)-1]
+	}
 }
 
 // Sweep deletes the objects that nothing names and that are old enough not to be on their way: what a crash
-// left. It runs through both lists side by side.
+// left. It runs through both lists side by side. Where a workspace isn't this database's, neither are its objects:
+// another database may have its own in the same store.
 func (a *Archivist) Sweep(ctx context.Context) error {
+	homes, err := a.homes(ctx)
+	if err != nil {
+		return err
+	}
 	var old []string
 	after := "" // what was looked at
 	sweep := func() error {
@@ -407,8 +537,9 @@ func (a *Archivist) Sweep(ctx context.Context) error {
 		old = old[:0]
 		return nil
 	}
-	err := a.Store.Blobs.List(ctx, prefix, func(name string, modified time.Time) error {
-		if a.Now().Sub(modified) < leftover {
+	err = a.Store.Blobs.List(ctx, prefix, func(name string, modified time.Time) error {
+		end := len(prefix) + strings.IndexByte(name[len(prefix):], '/') + 1
+		if a.Now().Sub(modified) < leftover || !homes[name[:end]] {
 			return nil
 		}
 		if old = append(old, name); len(old) < objectsAtOnce {

@@ -133,7 +133,7 @@ func (s swapped) Segments(ctx context.Context, ws steward.WorkspaceID, span segm
 	return list, err
 }
 
-func (s swapped) Objects(context.Context, string, int) ([]segment.Object, error) { return nil, nil }
+func (s swapped) Objects(context.Context, string, int) ([]segment.Placed, error) { return nil, nil }
 
 // Objects in the place of others are found, whoever else's they are and even where the manifest agrees.
 func TestForgeriesAreFound(t *testing.T) {

@@ -42,7 +42,7 @@ func TestPurgedPartsAreDropped(t *testing.T) {
 		return strings.Join(all, "; ")
 	}
 	before := len(objects())
-	dropper := segment.Dropper{Manifest: h.segments, Catalog: h.segments, Blobs: h.blobs}
+	dropper := segment.Dropper{Store: h.store, Catalog: h.segments}
 	prompts := []steward.Scope{steward.TimeScope(steward.ClassPrompt, h.now)}
 	must(t, h.keys.Shred(ctx, ws, prompts...))
 	removed, err := dropper.DropScopes(ctx, ws, prompts)

@@ -130,13 +130,13 @@ func TestEndedBetweenAnyTwoSteps(t *testing.T) {
 	if now := len(h.objects(t)); now != before {
 		t.Errorf("%d objects of %d are left of those that are new", now, before)
 	}
-	for _, name := range []string{"ledger/0", "ledger/1"} {
+	for _, name := range []string{"ledger/ws_0/0", "ledger/ws_0/1"} {
 		must(t, h.blobs.Put(ctx, name, strings.NewReader("left"), 4, time.Time{}))
 	}
-	must(t, h.blobs.Lock(ctx, "ledger/0", h.now)) // it stays, and holds up none of the others
+	must(t, h.blobs.Lock(ctx, "ledger/ws_0/0", h.now)) // it stays, and holds up none of the others
 	h.now = time.Now().Add(2 * time.Hour)
 	must(t, h.archive.Sweep(ctx))
-	if left := h.objects(t); left[0] != "ledger/0" || left[1] == "ledger/1" {
+	if left := h.objects(t); left[0] != "ledger/ws_0/0" || left[1] == "ledger/ws_0/1" {
 		t.Errorf("left: %v", left[:2])
 	}
 	named := 1

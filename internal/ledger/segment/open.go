@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/stewardhq/steward"
@@ -88,8 +87,10 @@ func (c *cache) drop(i int) {
 func (c *cache) forget(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i := slices.IndexFunc(c.list, func(o *opened) bool { return o.name == name }); i >= 0 {
-		c.drop(i)
+	for i := len(c.list) - 1; i >= 0; i-- { // two may have opened it at the same time
+		if c.list[i].name == name {
+			c.drop(i)
+		}
 	}
 }
 

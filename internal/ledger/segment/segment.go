@@ -57,7 +57,14 @@ type Object struct {
 	Low, High uint64 // of parts: the first and the last entry that has one here
 	Size      int64
 	SHA256    []byte
-	Until     time.Time // what is in it must be kept until then, zero for no longer than anybody wants
+	Until     time.Time // it was locked until then, zero where it wasn't
+}
+
+// Placed is an object, and of whose entries First to End-1 it is.
+type Placed struct {
+	Object
+	Workspace  steward.WorkspaceID
+	First, End uint64
 }
 
 // Blobs keeps immutable objects by name.
@@ -89,7 +96,9 @@ type Manifest interface {
 	// Segments lists a workspace's segments in order, with their objects in the order of their names.
 	Segments(ctx context.Context, ws steward.WorkspaceID, span Span) ([]Segment, error)
 	// Objects lists the objects of all workspaces in the order of their names, behind a name, at most limit.
-	Objects(ctx context.Context, after string, limit int) ([]Object, error)
+	Objects(ctx context.Context, after string, limit int) ([]Placed, error)
+	// Workspaces lists those that may have segments, in order, behind one of them, at most limit.
+	Workspaces(ctx context.Context, after steward.WorkspaceID, limit int) ([]steward.WorkspaceID, error)
 }
 
 // prefix is what the names of all segments' objects begin with.
@@ -98,13 +107,19 @@ const prefix = "ledger/"
 // folder is where a segment's objects lie. The id makes it unlike any other, so what is in the workspace's
 // own id that no name may have needs no faithful writing.
 func folder(ws steward.WorkspaceID, first uint64, id string) string {
+	return fmt.Sprintf("%s%020d-%s/", home(ws), first, id)
+}
+
+// home is where all objects of a workspace lie. Ids of workspaces are random, so no other database has it for its
+// own, unless it is a copy.
+func home(ws steward.WorkspaceID) string {
 	plain := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' {
 			return r
 		}
 		return '_'
 	}, string(ws))
-	return fmt.Sprintf("%s%s/%020d-%s/", prefix, plain[:min(len(plain), 128)], first, id)
+	return prefix + plain[:min(len(plain), 128)] + "/"
 }
 
 // periods are those of a part's scopes by which it is laid beside others: all but a person's and an item's.
@@ -119,13 +134,17 @@ func periods(scopes []steward.Scope) string {
 	return steward.Sealed{Scopes: kept}.ScopeList()
 }
 
-// keptUntil is when the last of these periods ends and its class has passed; zero where none of them is a
-// period, or its class has no days.
-func keptUntil(scopes string) (until time.Time) {
+// keptUntil is when the last of these periods ends and its class has passed, by a workspace's own days or the
+// default; zero where none of them is a period, or its class has no days.
+func keptUntil(scopes string, own map[steward.Class]int) (until time.Time) {
 	for _, scope := range steward.ParseScopes(scopes) {
 		class, end, ok := scope.Period()
 		for _, rule := range steward.Classes() {
-			if goes := end.AddDate(0, 0, rule.Days); ok && rule.Class == class && goes.After(until) {
+			days, set := own[class]
+			if !set {
+				days = rule.Days
+			}
+			if goes := end.AddDate(0, 0, days); ok && rule.Class == class && goes.After(until) {
 				until = goes
 			}
 		}
@@ -135,9 +154,12 @@ func keptUntil(scopes string) (until time.Time) {
 
 const monthLayout = "2006-01"
 
-// headersUntil is how long the headers and hashes of entries up to a time are kept: as long as the ledger.
-func headersUntil(latest int64) time.Time {
-	return keptUntil(string(steward.TimeScope(steward.ClassLedger, time.UnixMicro(latest))))
+// keptUntil is how long one of its objects is kept: headers and hashes as long as the ledger.
+func (s *Segment) keptUntil(o *Object, own map[steward.Class]int) time.Time {
+	if o.Kind == Parts {
+		return keptUntil(o.Scopes, own)
+	}
+	return keptUntil(string(steward.TimeScope(steward.ClassLedger, time.UnixMicro(s.Latest))), own)
 }
 
 // tileSize is a full tile's.

@@ -25,6 +25,7 @@ type draft struct {
 	segment Segment
 	headers *columns.Writer[columns.Header]
 	parts   map[string]*partsDraft // by their periods
+	purged  map[string]bool        // by their periods too
 	edge    *tree.Edge
 	bytes   int
 	lines   liner
@@ -44,14 +45,15 @@ const (
 )
 
 // write writes the entries from first on into objects, at most as many as given (a multiple of 256), and
-// fewer where they are large. They are read from where they lie now, the tail or other segments. Nothing
-// names the objects yet: whatever happens before something does, they are leftovers.
+// fewer where they are large. They are read from where they lie now, the tail or other segments; parts whose
+// period is purged are left out. Nothing names the objects yet: whatever happens before something does, they are
+// leftovers. With an error comes what of them may be there.
 func (a *Archivist) write(ctx context.Context, ws steward.WorkspaceID, first, entries uint64, maxBytes int) (_ Segment, err error) {
 	edge, err := ledger.ReadEdge(ctx, a.Store, ws, first)
 	if err != nil {
 		return Segment{}, err
 	}
-	d := &draft{a: a, ws: ws, segment: Segment{First: first}, parts: map[string]*partsDraft{}, edge: edge}
+	d := &draft{a: a, ws: ws, segment: Segment{First: first}, parts: map[string]*partsDraft{}, purged: map[string]bool{}, edge: edge}
 	defer d.remove()
 	if d.headers, err = columns.NewHeaders(a.Spool); err != nil {
 		return Segment{}, err
@@ -69,16 +71,17 @@ func (a *Archivist) write(ctx context.Context, ws steward.WorkspaceID, first, en
 			return Segment{}, damaged(ws, d.edge.Size, end, fmt.Errorf("segment: entry %d is missing", d.edge.Size))
 		}
 		for i := range rows {
-			if err := d.entry(&rows[i]); err != nil {
+			if err := d.entry(ctx, &rows[i]); err != nil {
 				return Segment{}, err
 			}
 		}
 	}
-	return d.segment, d.put(ctx)
+	err = d.put(ctx)
+	return d.segment, err
 }
 
 // entry adds one.
-func (d *draft) entry(row *ledger.Row) error {
+func (d *draft) entry(ctx context.Context, row *ledger.Row) error {
 	if row.Seq != d.edge.Size {
 		return damaged(d.ws, d.edge.Size, row.Seq, fmt.Errorf("segment: entry %d is missing", d.edge.Size))
 	}
@@ -106,6 +109,16 @@ func (d *draft) entry(row *ledger.Row) error {
 			continue // dropped with its scope's object
 		}
 		key := periods[i]
+		gone, known := d.purged[key]
+		if !known {
+			if gone, err = d.a.purged(ctx, d.ws, key); err != nil {
+				return err
+			}
+			d.purged[key] = gone
+		}
+		if gone {
+			continue
+		}
 		to := d.parts[key]
 		if to == nil {
 			w, err := columns.NewParts(d.a.Spool)
@@ -135,7 +148,7 @@ func (d *draft) put(ctx context.Context) error {
 	if err := d.headers.Close(columns.Label{Workspace: d.ws, First: s.First, Entries: s.Entries}); err != nil {
 		return err
 	}
-	if err := d.object(ctx, Object{Name: in + "headers.parquet", Kind: Headers, Until: headersUntil(s.Latest)}, d.headers.Spool); err != nil {
+	if err := d.object(ctx, Object{Name: in + "headers.parquet", Kind: Headers}, d.headers.Spool); err != nil {
 		return err
 	}
 	for i, key := range slices.Sorted(maps.Keys(d.parts)) {
@@ -143,7 +156,7 @@ func (d *draft) put(ctx context.Context) error {
 		if err := p.Close(columns.Label{Workspace: d.ws, First: s.First, Entries: s.Entries, Scopes: key}); err != nil {
 			return err
 		}
-		o := Object{Name: fmt.Sprintf("%sparts-%d.parquet", in, i), Kind: Parts, Scopes: key, Low: p.low, High: p.high, Until: keptUntil(key)}
+		o := Object{Name: fmt.Sprintf("%sparts-%d.parquet", in, i), Kind: Parts, Scopes: key, Low: p.low, High: p.high}
 		if err := d.object(ctx, o, p.Spool); err != nil {
 			return err
 		}
@@ -156,7 +169,7 @@ func (d *draft) put(ctx context.Context) error {
 	if err := writeTiles(tiles, d.edge.Changed()); err != nil {
 		return err
 	}
-	return d.object(ctx, Object{Name: in + "tiles", Kind: Tiles, Until: headersUntil(s.Latest)}, tiles)
+	return d.object(ctx, Object{Name: in + "tiles", Kind: Tiles}, tiles)
 }
 
 // writeTiles writes the full tiles, level by level.
@@ -178,12 +191,12 @@ func (d *draft) object(ctx context.Context, o Object, from *columns.Spool) (err 
 	if err != nil {
 		return err
 	}
-	if err := d.a.Store.Blobs.Put(ctx, o.Name, content, size, time.Time{}); err != nil {
-		return err
-	}
 	o.Size, o.SHA256 = size, sum
-	d.segment.Objects = append(d.segment.Objects, o)
-	return nil
+	err = d.a.Store.Blobs.Put(ctx, o.Name, content, size, time.Time{})
+	if steward.KindOf(err) != steward.Conflict || err == nil { // else it is another's
+		d.segment.Objects = append(d.segment.Objects, o) // it may be there though it fails
+	}
+	return err
 }
 
 // remove removes what was spooled.
@@ -194,6 +207,23 @@ func (d *draft) remove() {
 	for _, p := range d.parts {
 		p.Remove()
 	}
+}
+
+// purged tells whether the key of one of these periods was destroyed. Only of such a one Open says that it is
+// gone; that a key was never made, as an older copy of the keyring has it, proves nothing.
+func (a *Archivist) purged(ctx context.Context, ws steward.WorkspaceID, periods string) (bool, error) {
+	for _, scope := range steward.ParseScopes(periods) {
+		if _, _, ok := scope.Period(); !ok {
+			continue
+		}
+		_, err := a.Sealer.Open(ctx, steward.Place{Workspace: ws}, steward.Sealed{Scopes: []steward.Scope{scope}}) // of nothing
+		if kind := steward.KindOf(err); kind == steward.Gone {
+			return true, nil
+		} else if kind != steward.Internal || ctx.Err() != nil {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 func (a *Archivist) unsealable(ws steward.WorkspaceID, err error) error {
