@@ -76,6 +76,7 @@ var house = []room{
 	{"cmd/steward/show", "api/wire llm retention cmd/steward/terminal", "how people see what it answers"},
 	{"cmd/steward/client", "api/wire config egress ledger retention", "how one member speaks to it"},
 	{"cmd/steward/file", "", "how does a file come to be, whole or not at all?"},
+	{"cmd/steward/receipt", "ledger/tlog cmd/steward/command", "does a receipt prove an entry?"},
 	{"cmd/steward/member", "api/wire retention ledger/tlog cmd/steward/client cmd/steward/command cmd/steward/file cmd/steward/show cmd/steward/terminal", "what a member has it do"},
 	{"cmd/steward/demo", "api/wire egress ledger ledger/verify llm cmd/steward/client cmd/steward/show cmd/steward/terminal", "a story told through the client"},
 	{"cmd/steward", "*", "the wiring"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/command"
+	"github.com/stewardhq/steward/cmd/steward/receipt"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/identity"
@@ -57,13 +58,13 @@ func runVerify(ctx context.Context, in *command.Invocation) error {
 	f.StringVar(&o.known, "known", "", "a `file` of checkpoints that `steward serve --checkpoints` wrote, to hold the ledgers against")
 	export := f.String("tlog", "", "verify this `folder` that `steward export --tlog` wrote, and nothing else")
 	vkey := f.String("vkey", "", "the verifier `key` of the log in the folder or of the receipt, as you were given it; by default the one in the folder")
-	receipt := f.String("receipt", "", "verify this `file` that `steward receipt` wrote, and nothing else")
+	proof := f.String("receipt", "", "verify this `file` that `steward receipt` wrote, and nothing else")
 	header := f.String("header", "", "the `file` with the header of the receipt's entry")
 	if err := in.ParseNone(f); err != nil {
 		return err
 	}
-	if *receipt != "" || *header != "" {
-		return verifyReceipt(in, *receipt, *header, *vkey)
+	if *proof != "" || *header != "" {
+		return receipt.Verify(in, *proof, *header, *vkey)
 	}
 	p := in.Begin("verifying")
 	var report verified

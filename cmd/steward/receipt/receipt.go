@@ -1,4 +1,5 @@
-package main
+// Package receipt answers: does a receipt prove that an entry is on record? It needs neither the record nor its server.
+package receipt
 
 import (
 	"encoding/hex"
@@ -10,8 +11,8 @@ import (
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 )
 
-// verifyReceipt holds a receipt against an entry's header and the log's key. It needs nothing else.
-func verifyReceipt(in *command.Invocation, receiptFile, headerFile, vkey string) error {
+// Verify holds a receipt against an entry's header and the log's key. It needs nothing else.
+func Verify(in *command.Invocation, receiptFile, headerFile, vkey string) error {
 	if receiptFile == "" || headerFile == "" || vkey == "" {
 		return in.Misused("a receipt is verified with --receipt FILE, --header FILE and --vkey KEY")
 	}
