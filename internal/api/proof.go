@@ -65,15 +65,11 @@ func (s *Server) receipt(w http.ResponseWriter, r *http.Request, caller identity
 	if err != nil {
 		return err
 	}
-	receipt, err := s.Tlog.Receipt(r.Context(), caller.Workspace(), seq)
+	receipt, cp, err := s.Tlog.Receipt(r.Context(), caller.Workspace(), seq)
 	if err != nil {
 		return err
 	}
 	if format == "json" {
-		cp, err := s.Tlog.Checkpoint(r.Context(), caller.Workspace())
-		if err != nil {
-			return err
-		}
 		reply(w, http.StatusOK, wire.Receipt{Seq: seq, Header: string(header), Receipt: string(receipt), Key: cp.Key})
 		return nil
 	}

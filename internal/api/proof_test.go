@@ -1,16 +1,19 @@
 package api_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	sumdb "golang.org/x/mod/sumdb/tlog"
 
+	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
@@ -83,6 +86,33 @@ func TestProofsHold(t *testing.T) {
 			path += map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")] + "purpose=audit"
 		}
 		h.do(admin, "GET", "/api/v1/log/"+path, nil, status, nil)
+	}
+}
+
+// TestAReceiptComesWithItsOwnKey: while witnesses haven't seen that the log's key was replaced, receipts are signed
+// with the one before, and that is the one to check them with.
+func TestAReceiptComesWithItsOwnKey(t *testing.T) {
+	h := open(t)
+	var cosigned atomic.Pointer[ledger.Checkpoint]
+	h.server.Tlog.Now = h.server.Now
+	h.server.Tlog.Cosigned = func(context.Context, steward.WorkspaceID) (uint64, []byte, error) {
+		if cp := cosigned.Load(); cp != nil {
+			return cp.Size, []byte(cp.Note), nil
+		}
+		return 0, nil, nil
+	}
+	admin := h.found("acme")
+	h.join(admin, "m@acme.example", "member")
+	before := h.checkpoint(admin)
+	var rotated wire.Rotation
+	h.do(admin, "POST", "/api/v1/log/key", nil, http.StatusOK, &rotated)
+	for cp, want := range map[*ledger.Checkpoint]string{nil: rotated.New, &before: before.Key} {
+		cosigned.Store(cp)
+		var r wire.Receipt
+		h.do(admin, "GET", "/api/v1/log/0/receipt?purpose=audit&format=json", nil, http.StatusOK, &r)
+		if _, _, err := tlog.CheckReceipt([]byte(r.Receipt), []byte(r.Header), r.Key); err != nil || r.Key != want {
+			t.Errorf("the key %s, %v; want %s", r.Key, err, want)
+		}
 	}
 }
 

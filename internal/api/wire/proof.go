@@ -7,7 +7,7 @@ type Receipt struct {
 	Seq     uint64 `json:"seq"`
 	Header  string `json:"header"`  // the entry's exact bytes
 	Receipt string `json:"receipt"` // C2SP tlog-proof
-	Key     string `json:"key"`     // the verifier key in force
+	Key     string `json:"key"`     // the verifier key of the receipt's checkpoint
 }
 
 // Rotation is what replaced a log's signing key. Both are verifier keys; the checkpoint has a signature of each.

@@ -101,11 +101,11 @@ func (e *Export) Write(ctx context.Context, w io.Writer, as, spool string, progr
 			return entries, err
 		}
 		if len(rows) == 0 {
-			return entries, damaged(fmt.Errorf("export: entry %d is missing", at.Size))
+			return entries, tlog.Damaged(fmt.Errorf("export: entry %d is missing", at.Size))
 		}
 		for i := range rows {
 			if rows[i].Seq != at.Size {
-				return entries, damaged(fmt.Errorf("export: entry %d is missing", at.Size))
+				return entries, tlog.Damaged(fmt.Errorf("export: entry %d is missing", at.Size))
 			}
 			leaf := tree.HashLeaf(rows[i].Header, &scratch)
 			at.Append(leaf[:])
@@ -118,7 +118,7 @@ func (e *Export) Write(ctx context.Context, w io.Writer, as, spool string, progr
 			}
 			fits := e.query.Fits(&h)
 			if h.Seq != rows[i].Seq || h.Seq < e.first && !h.Time.Before(e.query.Since) {
-				return entries, damaged(fmt.Errorf("export: entry %d isn't in its place", rows[i].Seq))
+				return entries, tlog.Damaged(fmt.Errorf("export: entry %d isn't in its place", rows[i].Seq))
 			}
 			if h.Seq < e.query.From || !fits {
 				continue
@@ -132,7 +132,7 @@ func (e *Export) Write(ctx context.Context, w io.Writer, as, spool string, progr
 	}
 	root, err := at.Root()
 	if err == nil && !bytes.Equal(root, cp.Root) {
-		err = damaged(errors.New("export: the entries aren't what the checkpoint signs"))
+		err = tlog.Damaged(errors.New("export: the entries aren't what the checkpoint signs"))
 	}
 	if err == nil {
 		err = to.end()
@@ -144,8 +144,4 @@ func (e *Export) Write(ctx context.Context, w io.Writer, as, spool string, progr
 		progress(cp.Size, cp.Size)
 	}
 	return entries, err
-}
-
-func damaged(err error) error {
-	return steward.Errorf(steward.Internal, "the ledger was changed or damaged; run `steward verify`").Because(err)
 }

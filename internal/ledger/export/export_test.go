@@ -208,7 +208,7 @@ func TestAllFormatsHoldWhatWasSigned(t *testing.T) {
 			var want bytes.Buffer
 			e := json.NewEncoder(&want)
 			e.SetEscapeHTML(false)
-			must(t, e.Encode(ocsf.FromEntry("steward.test/ws_1", ws, &header, headers[i])))
+			must(t, e.Encode(ocsf.FromEntry("steward.test/ws_1", ws, &header, headers[i], tlog.Leaf(headers[i]))))
 			if line+"\n" != want.String() {
 				t.Fatalf("event %d is\n%s\nnot\n%s", i, line, want.String())
 			}

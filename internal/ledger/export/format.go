@@ -12,6 +12,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/ocsf"
 	"github.com/stewardhq/steward/internal/ledger/segment/columns"
+	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/ledger/tree"
 )
 
@@ -58,8 +59,8 @@ type events struct {
 	workspace steward.WorkspaceID
 }
 
-func (e *events) entry(h *ledger.Header, header []byte, _ [tree.HashSize]byte) error {
-	return e.lines.Encode(ocsf.FromEntry(e.log, e.workspace, h, header))
+func (e *events) entry(h *ledger.Header, header []byte, leaf [tree.HashSize]byte) error {
+	return e.lines.Encode(ocsf.FromEntry(e.log, e.workspace, h, header, leaf))
 }
 
 func (e *events) end() error { return nil }
@@ -74,7 +75,7 @@ type headers struct {
 func (l *headers) entry(h *ledger.Header, header []byte, leaf [tree.HashSize]byte) error {
 	fields, ok := bytes.CutPrefix(header, []byte("{"))
 	if !ok || bytes.ContainsAny(fields, "\r\n") {
-		return damaged(fmt.Errorf("export: the header of entry %d isn't written as Steward writes them", h.Seq))
+		return tlog.Damaged(fmt.Errorf("export: the header of entry %d isn't written as Steward writes them", h.Seq))
 	}
 	l.line = append(hex.AppendEncode(append(l.line[:0], `{"leaf":"`...), leaf[:]), `",`...)
 	l.line = append(append(l.line, fields...), '\n')

@@ -132,10 +132,8 @@ var decisions = map[string]struct{ action, disposition labelled }{
 }
 
 // FromEntry makes an entry's event. log is the log's name as its checkpoints have it, and header the exact
-// bytes that were decoded into h: the event carries them, and their hash as the log's tree has it.
-func FromEntry(log string, ws steward.WorkspaceID, h *ledger.Header, header []byte) Event {
-	var scratch []byte
-	leaf := tree.HashLeaf(header, &scratch)
+// bytes that were decoded into h: the event carries them, and leaf, which is their hash as the log's tree has it.
+func FromEntry(log string, ws steward.WorkspaceID, h *ledger.Header, header []byte, leaf [tree.HashSize]byte) Event {
 	e := Event{
 		Time: h.Time.UnixMilli(), Message: h.Kind.Label(), StatusCode: h.Error,
 		Actor: actor{InvokedBy: "steward"},

@@ -39,8 +39,11 @@ func line(t interface{ Fatal(...any) }, v any) []byte {
 // event is the event of a header as a line, and the header's bytes, which are those that encoding/json writes.
 func event(t interface{ Fatal(...any) }, h *ledger.Header) (event, header []byte) {
 	header = bytes.TrimSuffix(line(t, h), []byte("\n"))
-	return line(t, ocsf.FromEntry(log, ws, h, header)), header
+	return line(t, ocsf.FromEntry(log, ws, h, header, leaf(header))), header
 }
+
+// leaf is a header's hash in the tree.
+func leaf(header []byte) [sha256.Size]byte { return sha256.Sum256(append([]byte{0}, header...)) }
 
 // typical is an entry of a kind as Steward writes them.
 func typical(kind ledger.Kind, seq uint64) *ledger.Header {
@@ -123,11 +126,11 @@ func TestClasses(t *testing.T) {
 	for _, kind := range ledger.Kinds() {
 		h := typical(kind, 1)
 		_, header := event(t, h)
-		if e := ocsf.FromEntry(log, ws, h, header); classes[kind] != 0 && e.TypeUID != classes[kind] || classes[kind] == 0 && e.ClassUID != 6003 {
+		if e := ocsf.FromEntry(log, ws, h, header, leaf(header)); classes[kind] != 0 && e.TypeUID != classes[kind] || classes[kind] == 0 && e.ClassUID != 6003 {
 			t.Errorf("%s is %s (%d)", kind, e.TypeName, e.TypeUID)
 		}
 		h.Caller, h.Targets = "", nil
-		if e := ocsf.FromEntry(log, ws, h, header); e.ClassUID != 6003 {
+		if e := ocsf.FromEntry(log, ws, h, header, leaf(header)); e.ClassUID != 6003 {
 			t.Errorf("%s about nobody is %s", kind, e.TypeName)
 		}
 	}
@@ -136,7 +139,7 @@ func TestClasses(t *testing.T) {
 	} {
 		h := typical(ledger.CallIntent, 1)
 		h.Effect = effect
-		if e := ocsf.FromEntry(log, ws, h, nil); e.ActivityName != want {
+		if e := ocsf.FromEntry(log, ws, h, nil, leaf(nil)); e.ActivityName != want {
 			t.Errorf("a call that does %q is %q", effect, e.ActivityName)
 		}
 	}
@@ -155,7 +158,7 @@ func TestHashIsTheLogs(t *testing.T) {
 	if err := json.Unmarshal(raw, &e); err != nil {
 		t.Fatal(err)
 	}
-	leaf := sha256.Sum256(append([]byte{0}, header...))
+	leaf := leaf(header)
 	if e.RawData != string(header) || len(e.List) != 1 || e.List[0].Fingerprint.Value != hex.EncodeToString(leaf[:]) || e.List[0].Chain != log {
 		t.Errorf("%+v, and the leaf's hash is %x", e, leaf)
 	}

@@ -3,7 +3,6 @@ package tlog
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,7 +26,7 @@ func (l Log) Export(ctx context.Context, ws steward.WorkspaceID, dir string, pro
 	if err != nil {
 		return cp, err
 	}
-	e := &export{dir: dir, changed: map[string]bool{}}
+	e := &export{dir: filepath.Clean(dir), changed: map[string]bool{}}
 	at := &tree.Edge{}
 	var bundle, scratch []byte
 	for at.Size < cp.Size {
@@ -39,13 +38,12 @@ func (l Log) Export(ctx context.Context, ws steward.WorkspaceID, dir string, pro
 			return cp, err
 		}
 		if len(rows) == 0 {
-			return cp, damaged(fmt.Errorf("tlog: entry %d is missing", at.Size))
+			return cp, Damaged(fmt.Errorf("tlog: entry %d is missing", at.Size))
 		}
 		for _, row := range rows {
-			if row.Seq != at.Size || len(row.Header) > 1<<16-1 {
-				return cp, damaged(fmt.Errorf("tlog: entry %d is missing or too long", at.Size))
+			if bundle, err = bundled(bundle, row, at.Size); err != nil {
+				return cp, err
 			}
-			bundle = append(binary.BigEndian.AppendUint16(bundle, uint16(len(row.Header))), row.Header...)
 			leaf := tree.HashLeaf(row.Header, &scratch)
 			at.Append(leaf[:])
 			if width := int((at.Size-1)%tree.Width) + 1; width == tree.Width || at.Size == cp.Size {
@@ -66,12 +64,14 @@ func (l Log) Export(ctx context.Context, ws steward.WorkspaceID, dir string, pro
 		return cp, err
 	}
 	if !bytes.Equal(root, cp.Root) {
-		return cp, damaged(errors.New("tlog: the entries aren't what the checkpoint signs"))
+		return cp, Damaged(errors.New("tlog: the entries aren't what the checkpoint signs"))
 	}
 	if err := e.sync(); err != nil {
 		return cp, err
 	}
-	// A crash before this line leaves the older checkpoint, or none, over files that are all right.
+	// A crash before this line leaves the older checkpoint, or none, over files that are all right. One between
+	// these two, where the key was replaced since, leaves one log's older checkpoint beside its newer key or the
+	// other way round, as the disk has it: verifying the folder finds that, and exporting again mends it.
 	if err := e.replace("vkey", []byte(cp.Key+"\n")); err != nil {
 		return cp, err
 	}
@@ -86,7 +86,7 @@ func (l Log) Export(ctx context.Context, ws steward.WorkspaceID, dir string, pro
 
 // export writes files that last.
 type export struct {
-	dir     string
+	dir     string          // clean, since it is compared with folders that are
 	changed map[string]bool // folders with new names in them
 }
 

@@ -202,7 +202,7 @@ func (f *Folder) Checkpoints(ctx context.Context, ws steward.WorkspaceID, from u
 	if err == nil {
 		var root []byte
 		if root, err = edge.Root(); string(root) != string(f.cp.Hash) {
-			err = errors.Join(err, damaged(errors.New("tlog: the tiles at the right edge have another root")))
+			err = errors.Join(err, Damaged(errors.New("tlog: the tiles at the right edge have another root")))
 		}
 	}
 	if steward.KindOf(err) == steward.Internal && err != nil {

@@ -78,6 +78,35 @@ func TestExportsVerifyWithoutKeyring(t *testing.T) {
 	})
 }
 
+// TestAnExportThatWasCutOffIsNoticed leaves what a crash may between the two files that change once the key was
+// replaced: the folder doesn't verify until it is exported again.
+func TestAnExportThatWasCutOffIsNoticed(t *testing.T) {
+	ctx := context.Background()
+	h := open(t, nil)
+	h.grow(t, ws, 300)
+	dir, old := exported(t, h, ws)
+	_, err := h.book.Rotate(ctx, ws, ledger.Entry{})
+	must(t, err)
+	h.grow(t, ws, 1)
+	for file, half := range map[string]string{"checkpoint": old.Note, "vkey": old.Key + "\n"} {
+		cp, err := h.log.Export(ctx, ws, dir, nil)
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(dir, file), []byte(half), 0o644))
+		f, err := tlog.OpenFolder(dir)
+		must(t, err)
+		key := f.Key
+		must(t, f.Close())
+		if r, err := verified(t, dir, key); err != nil || !strings.Contains(says(r), "isn't what this ledger's key signed") {
+			t.Errorf("with the older %s: %+v, %v", file, r, err)
+		}
+		_, err = h.log.Export(ctx, ws, dir, nil)
+		must(t, err)
+		if r, err := verified(t, dir, cp.Key); err != nil || len(r.Findings) > 0 {
+			t.Errorf("exported again: %+v, %v", r, err)
+		}
+	}
+}
+
 // exported is one log of 700 entries in a folder, and its files' names.
 func exported(t *testing.T, h *house, w steward.WorkspaceID) (dir string, cp ledger.Checkpoint) {
 	t.Helper()

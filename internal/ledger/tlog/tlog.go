@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/transparency-dev/formats/log"
 	"github.com/transparency-dev/formats/proof"
@@ -25,9 +26,13 @@ type Log struct {
 	Sealer steward.Sealer // for the signing key's public half
 
 	// Cosigned gives the newest checkpoint that enough witnesses have cosigned, and its size, 0 where there
-	// is none. It is nil where nobody is asked.
+	// is none. It is nil where nobody is asked. Now is needed with it.
 	Cosigned func(ctx context.Context, ws steward.WorkspaceID) (size uint64, note []byte, err error)
+	Now      func() time.Time
 }
+
+// patience is how long an entry may wait for witnesses until it is shown without their word.
+const patience = time.Hour
 
 // Checkpoint is a workspace's last one.
 func (l Log) Checkpoint(ctx context.Context, ws steward.WorkspaceID) (ledger.Checkpoint, error) {
@@ -43,17 +48,17 @@ func (l Log) Checkpoint(ctx context.Context, ws steward.WorkspaceID) (ledger.Che
 		return ledger.Checkpoint{}, err
 	}
 	if len(stored) == 0 || stored[0].Size != head.Signed {
-		return ledger.Checkpoint{}, damaged(fmt.Errorf("tlog: checkpoint %d is missing", head.Signed))
+		return ledger.Checkpoint{}, Damaged(fmt.Errorf("tlog: checkpoint %d is missing", head.Signed))
 	}
 	cp, _, _, err := tree.Open(stored[0].Note, stored[0].Size, stored[0].Range, string(ws), ledger.Ring(ctx, l.Sealer, ws))
 	if err != nil {
-		return ledger.Checkpoint{}, damaged(err)
+		return ledger.Checkpoint{}, Damaged(err)
 	}
 	return cp, nil
 }
 
-// published is the checkpoint to show: the newest cosigned one if it is over that many entries at least, else
-// the last.
+// published is the checkpoint to show: the newest cosigned one if it is over that many entries at least and
+// witnesses haven't left out an entry for longer than patience, else the last.
 func (l Log) published(ctx context.Context, ws steward.WorkspaceID, least uint64) (ledger.Checkpoint, error) {
 	last, err := l.Checkpoint(ctx, ws)
 	if err != nil || l.Cosigned == nil {
@@ -65,12 +70,27 @@ func (l Log) published(ctx context.Context, ws steward.WorkspaceID, least uint64
 	}
 	cp, _, err := tree.Parse(note, string(ws), ledger.Ring(ctx, l.Sealer, ws))
 	if err != nil {
-		return cp, damaged(err)
+		return cp, Damaged(err)
+	}
+	if size == last.Size {
+		return cp, nil
+	}
+	rows, err := l.Store.Rows(ctx, ws, size, 1, false)
+	if err != nil {
+		return cp, err
+	}
+	if len(rows) == 0 || rows[0].Seq != size {
+		return cp, Damaged(fmt.Errorf("tlog: entry %d is missing", size))
+	}
+	left, err := ledger.Decode(&rows[0])
+	if err != nil || l.Now().Sub(left.Time) > patience {
+		return last, err
 	}
 	return cp, nil
 }
 
-func damaged(err error) error {
+// Damaged says that the ledger isn't what was signed.
+func Damaged(err error) error {
 	return steward.Errorf(steward.Internal, "the ledger was changed or damaged; run `steward verify`").Because(err)
 }
 
@@ -104,17 +124,24 @@ func (l Log) Bundle(ctx context.Context, ws steward.WorkspaceID, n uint64, width
 			return nil, err
 		}
 		if len(rows) == 0 {
-			return nil, damaged(fmt.Errorf("tlog: entry %d is missing", next))
+			return nil, Damaged(fmt.Errorf("tlog: entry %d is missing", next))
 		}
 		for _, row := range rows {
-			if row.Seq != next || len(row.Header) > 1<<16-1 {
-				return nil, damaged(fmt.Errorf("tlog: entry %d is missing or too long", next))
+			if bundle, err = bundled(bundle, row, next); err != nil {
+				return nil, err
 			}
-			bundle = append(binary.BigEndian.AppendUint16(bundle, uint16(len(row.Header))), row.Header...)
 			next++
 		}
 	}
 	return bundle, nil
+}
+
+// bundled appends the entry that is to have a number to its bundle.
+func bundled(bundle []byte, row ledger.Row, seq uint64) ([]byte, error) {
+	if row.Seq != seq || len(row.Header) > maxHeader {
+		return nil, Damaged(fmt.Errorf("tlog: entry %d is missing or too long", seq))
+	}
+	return append(binary.BigEndian.AppendUint16(bundle, uint16(len(row.Header))), row.Header...), nil
 }
 
 // Inclusion proves that the entry numbered seq is in the tree of a size (RFC 6962, 2.1.1): hashes from the
@@ -162,7 +189,7 @@ func refused(err error) error {
 	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return damaged(err)
+	return Damaged(err)
 }
 
 // hashes reads the tree's hashes out of tiles, and refuses those that aren't the checkpoint's.
@@ -183,7 +210,7 @@ func (t tiles) ReadTiles(list []sumdb.Tile) (data [][]byte, err error) {
 	for _, tile := range list {
 		hashes, err := t.log.Tile(t.ctx, t.ws, tile.L, uint64(tile.N), tile.W)
 		if steward.KindOf(err) == steward.NotFound {
-			err = damaged(err) // a tile that the checkpoint needs
+			err = Damaged(err) // a tile that the checkpoint needs
 		}
 		if err != nil {
 			return nil, err
@@ -196,18 +223,18 @@ func (t tiles) ReadTiles(list []sumdb.Tile) (data [][]byte, err error) {
 func (t tiles) SaveTiles([]sumdb.Tile, [][]byte) {}
 
 // Receipt proves that an entry is on record, to whoever has its header and the log's verifier key: a C2SP
-// tlog-proof with the entry's number, its inclusion proof and the last checkpoint. What the file should end
-// with is ".tlog-proof".
-func (l Log) Receipt(ctx context.Context, ws steward.WorkspaceID, seq uint64) ([]byte, error) {
+// tlog-proof with the entry's number, its inclusion proof and the checkpoint given too, whose key verifies it.
+// What the file should end with is ".tlog-proof".
+func (l Log) Receipt(ctx context.Context, ws steward.WorkspaceID, seq uint64) ([]byte, ledger.Checkpoint, error) {
 	cp, err := l.published(ctx, ws, seq+1)
 	if err != nil {
-		return nil, err
+		return nil, cp, err
 	}
 	hashes, err := l.inclusion(ctx, ws, cp, seq, cp.Size)
 	if err != nil {
-		return nil, err
+		return nil, cp, err
 	}
-	return proof.TLogProof{Index: seq, Hashes: hashes, Checkpoint: []byte(cp.Note)}.Marshal(), nil
+	return proof.TLogProof{Index: seq, Hashes: hashes, Checkpoint: []byte(cp.Note)}.Marshal(), cp, nil
 }
 
 // Leaf is the hash of a header as a leaf of the tree (RFC 6962, 2.1).

@@ -292,7 +292,7 @@ func TestReceipts(t *testing.T) {
 		h := openOn(t, on, nil)
 		cp := h.grow(t, ws, 700)
 		header := h.header(t, 321)
-		receipt, err := h.log.Receipt(ctx, ws, 321)
+		receipt, _, err := h.log.Receipt(ctx, ws, 321)
 		must(t, err)
 		if !bytes.HasPrefix(receipt, []byte("c2sp.org/tlog-proof@v1\nindex 321\n")) || !bytes.HasSuffix(receipt, []byte("\n\n"+cp.Note)) {
 			t.Errorf("the receipt is\n%s", receipt)
@@ -317,7 +317,7 @@ func TestReceipts(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if _, err := h.log.Receipt(ctx, ws, 700); steward.KindOf(err) != steward.NotFound {
+		if _, _, err := h.log.Receipt(ctx, ws, 700); steward.KindOf(err) != steward.NotFound {
 			t.Errorf("a receipt for what isn't there: %v", err)
 		}
 	})
@@ -373,5 +373,51 @@ func TestKeptCheckpointsAreThoseSigned(t *testing.T) {
 	notes, err := tlog.Kept(path)
 	if err != nil || len(notes) != 2 || notes[0] != one.Note || notes[1] != two.Note {
 		t.Errorf("kept %q, %v", notes, err)
+	}
+}
+
+// TestKeptIsThinnedOut reads a file that was written for long: of each log some, and always what goes furthest,
+// whatever stands in the lines beside it or is longer than any checkpoint.
+func TestKeptIsThinnedOut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "checkpoints")
+	var file bytes.Buffer
+	line := func(w, log string, size int) (note string) {
+		note = fmt.Sprintf("steward.test/%s\n%d\nroot\n", log, size)
+		must(t, json.NewEncoder(&file).Encode(map[string]string{"workspace": w, "checkpoint": note}))
+		return note
+	}
+	var last, only string
+	for size := range 100_000 {
+		last = line("ws_1", "ws_1", size+1)
+		if size == 50_000 {
+			file.WriteString(`{"workspace":"ws_1","checkpoint":"` + strings.Repeat("x", 200_000) + "\"}\n")
+			only = line("ws_1", "ws_2", 7)
+		}
+	}
+	line("ws_1", "ws_1", 500) // an older one, put behind
+	must(t, os.WriteFile(path, file.Bytes(), 0o600))
+	notes, err := tlog.Kept(path)
+	must(t, err)
+	of, largest, gap, before := map[string]int{}, map[string]string{}, 0, 0
+	for _, note := range notes {
+		var size int
+		log, rest, _ := strings.Cut(note, "\n")
+		_, err := fmt.Sscan(rest, &size)
+		must(t, err)
+		of[log]++
+		largest[log] = note
+		if log == "steward.test/ws_1" {
+			gap, before = max(gap, size-before), size
+		}
+	}
+	if n := of["steward.test/ws_1"]; n < 500 || n > 1024 || gap > 300 || largest["steward.test/ws_1"] != last {
+		t.Errorf("of 100,000 are kept %d, up to %d apart, the last of them %q", n, gap, largest["steward.test/ws_1"])
+	}
+	if of["steward.test/ws_2"] != 1 || largest["steward.test/ws_2"] != only || len(of) != 2 {
+		t.Errorf("of the others: %v", of)
+	}
+	must(t, os.WriteFile(path, bytes.Repeat([]byte("x"), 200_000), 0o600))
+	if _, err := tlog.Kept(path); steward.KindOf(err) != steward.Invalid {
+		t.Errorf("a file of something else: %v", err)
 	}
 }
