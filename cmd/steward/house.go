@@ -58,6 +58,10 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	data, sealer := s.data, s.sealer
 	record := ledger.Config{Store: s.record, Sealer: sealer, Now: o.Now, Rand: o.Rand, Origin: logOrigin, Log: o.Log}
 	log := s.log()
+	log.Now = o.Now
+	if len(o.Witnesses) == 0 {
+		log.Cosigned = nil // nobody renews what witnesses said once
+	}
 	publisher, err := s.publisher(o, log)
 	if err != nil {
 		return nil, err
@@ -143,7 +147,7 @@ func (s *stores) workspaces(ctx context.Context) (ids []steward.WorkspaceID, err
 
 // log is the record as others verify it.
 func (s *stores) log() tlog.Log {
-	return tlog.Log{Store: s.record, Sealer: s.sealer, Cosigned: store.Witness{DB: s.data}.Cosigned}
+	return tlog.Log{Store: s.record, Sealer: s.sealer, Cosigned: store.Witness{DB: s.data}.Cosigned, Now: time.Now}
 }
 
 // publisher has checkpoints cosigned and sent where they are to go; nil where that is nowhere.
