@@ -13,8 +13,12 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/command"
+	"github.com/stewardhq/steward/cmd/steward/terminal"
+	"github.com/stewardhq/steward/internal/backup/rejoin"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger/segment"
+	"github.com/stewardhq/steward/internal/retention"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
@@ -197,6 +201,14 @@ func TestSealedLedgersAreBackedUp(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(data, "replaced-1", objectsDir, "ledger")); err != nil {
 		t.Error(err)
 	}
+	back, err := store.Postgres{URL: server}.OpenData(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = back.Close() }()
+	if seen, known, err := (store.Retention{DB: back}).Seen(ctx, ws); err != nil || !known || !seen.Equal(retention.Restored()) {
+		t.Errorf("what was put back on a server may be purged at once: %v %v %v", seen, known, err)
+	}
 }
 
 // TestBackupOnPostgres: a copy of the server's rows is a file, which is rehearsed without a server and comes back on
@@ -277,4 +289,16 @@ func copiedRows(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// What isn't what was sealed keeps a backup from being called restorable.
+func TestARehearsalThatFindsSomethingBrokenFails(t *testing.T) {
+	for broken, says := range map[int]string{0: "This backup can be restored.", 2: "2 sealed values aren't what was sealed"} {
+		var out bytes.Buffer
+		r := rehearsed{Opened: rejoin.Opened{Broken: broken}}
+		err := r.print(&command.Invocation{Terminal: terminal.Terminal{Out: &out, Err: &out}})
+		if (err != nil) != (broken > 0) || !strings.Contains(out.String(), says) || broken > 0 && strings.Contains(out.String(), "can be restored") {
+			t.Errorf("%d broken: %v\n%s", broken, err, out.String())
+		}
+	}
 }

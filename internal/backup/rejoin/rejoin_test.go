@@ -136,3 +136,33 @@ func TestSealedSinceTheBackup(t *testing.T) {
 	b.Objects.Referenced = []backup.Object{{Name: newer}}
 	must(t, rejoin.NoneNewer(ctx, b, bucket))
 }
+
+// long is a ledger of which only the reading is counted.
+type long struct {
+	ledger.Reader
+	next  uint64
+	reads int
+}
+
+func (l *long) Head(context.Context, steward.WorkspaceID) (ledger.Head, error) {
+	return ledger.Head{Next: l.next}, nil
+}
+
+func (l *long) Rows(context.Context, steward.WorkspaceID, uint64, int, bool) ([]ledger.Row, error) {
+	l.reads++
+	return nil, nil
+}
+
+func (*long) WalkSealed(context.Context, steward.WorkspaceID, func(steward.Place, steward.Sealed) error) error {
+	return nil
+}
+
+func TestOfALongLedgerSomeIsOpened(t *testing.T) {
+	for _, entries := range []uint64{0, 1, 2000, 2001, 3999, 1_000_000} {
+		l, opened := &long{next: entries}, rejoin.Opened{}
+		must(t, opened.Open(context.Background(), rejoin.Sealed{Rows: l, Record: l}, "ws_1", func(string, uint64, uint64) {}))
+		if l.reads > 2000 || uint64(l.reads)+opened.Skipped != entries {
+			t.Errorf("of %d entries %d are opened and %d skipped", entries, l.reads, opened.Skipped)
+		}
+	}
+}
