@@ -323,7 +323,7 @@ func TestReadOnlyFolder(t *testing.T) {
 		}
 	}
 	// Reading beside a writer takes shared memory, which can't be made here. That is no finding.
-	if status, stderr := steward("verify", "--data", dir); status != 1 || !strings.HasPrefix(stderr, "steward: Steward's data folder can't be written") {
+	if status, stderr := steward("verify", "--data", dir); status != 1 || !strings.Contains(stderr, "\nsteward: Steward's data folder can't be written") { // behind the cause
 		t.Errorf("verify: status %d %s", status, stderr)
 	}
 }

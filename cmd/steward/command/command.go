@@ -76,6 +76,12 @@ func (t Table) Run(ctx context.Context, args []string, env func(string) string, 
 	return exits[steward.KindOf(err)]
 }
 
+// failed tells an error from what ends a command otherwise.
+func failed(err error) bool {
+	var told Quiet
+	return err != nil && !errors.As(err, &told) && !errors.Is(err, errHelped) && !errors.Is(err, context.Canceled)
+}
+
 // dispatch finds the command that the arguments begin with.
 func (t Table) dispatch(ctx context.Context, args []string, env func(string) string, std terminal.Terminal) error {
 	switch {
@@ -93,7 +99,7 @@ func (t Table) dispatch(ctx context.Context, args []string, env func(string) str
 		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
 			in := &Invocation{Terminal: std, Env: env, SignIn: config.ForClient(env), table: t, command: c, args: args[len(words):]}
 			err := c.Run(ctx, in)
-			if kind := steward.KindOf(err); c.Operator && err != nil && err.Error() != steward.Message(err) && (kind == steward.Internal || kind == steward.Unavailable) {
+			if kind := steward.KindOf(err); c.Operator && failed(err) && err.Error() != steward.Message(err) && (kind == steward.Internal || kind == steward.Unavailable) {
 				in.Logger().LogAttrs(ctx, slog.LevelError, "command failed", slog.String("command", c.Name), slog.Any("cause", err))
 			}
 			return err
