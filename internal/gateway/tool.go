@@ -16,9 +16,6 @@ import (
 	"github.com/stewardhq/steward/internal/privacy"
 )
 
-// maxTargets is how many record ids an entry's header may hold; the rest stand in a part.
-const maxTargets = 32
-
 // toolTarget is a system's tool, with the asker's own credential in hand.
 type toolTarget struct {
 	g         *Gateway
@@ -297,7 +294,7 @@ func (t *toolTarget) takeIn(ctx context.Context, reply connector.Reply) (Result,
 		return result, t.g.done(body, len(reply.Records), nil), nil
 	}
 	d := t.g.done(body, len(reply.Records), nil)
-	d.targets = names[:min(len(names), maxTargets)]
+	d.targets = names[:min(len(names), ledger.MaxTargets)]
 	return result, d, nil
 }
 
@@ -386,10 +383,10 @@ func (d done) entry(e ledger.Entry, failed error) (ledger.Entry, []ledger.Part) 
 // targets names the records a write concerns: at most 32 in the header, the rest in the part.
 func (g *Gateway) targets(ctx context.Context, ws steward.WorkspaceID, refs ...[]steward.Ref) (header, more []string, err error) {
 	names, err := g.names(ctx, ws, slices.Concat(refs...))
-	if err != nil || len(names) <= maxTargets {
+	if err != nil || len(names) <= ledger.MaxTargets {
 		return names, nil, err
 	}
-	return names[:maxTargets], names[maxTargets:], nil
+	return names[:ledger.MaxTargets], names[ledger.MaxTargets:], nil
 }
 
 // names writes record ids for the ledger; those of people are blinded under the person's own scope.

@@ -159,10 +159,12 @@ type PartHeader struct {
 
 // Limits.
 const (
-	maxHeader  = 65_535          // what a log's entry bundles can hold (C2SP tlog-tiles)
-	maxParts   = layout.MaxPlain // bytes of one entry
-	maxTargets = 32
+	maxHeader = 65_535          // what a log's entry bundles can hold (C2SP tlog-tiles)
+	maxParts  = layout.MaxPlain // bytes of one entry
 )
+
+// MaxTargets is how many targets a header has at most: a list that long may go on in a part.
+const MaxTargets = 32
 
 // check refuses an entry that is not of a known kind or has texts that are more than ids, codes and words.
 func (e Entry) check() error {
@@ -174,8 +176,8 @@ func (e Entry) check() error {
 	default:
 		return fmt.Errorf("ledger: %q is no outcome", e.Outcome)
 	}
-	if len(e.Targets) > maxTargets {
-		return steward.Errorf(steward.TooLarge, "an entry of the ledger names at most %d targets; put the list into a part", maxTargets)
+	if len(e.Targets) > MaxTargets {
+		return steward.Errorf(steward.TooLarge, "an entry of the ledger names at most %d targets; put the list into a part", MaxTargets)
 	}
 	for _, field := range [...]struct{ name, text string }{
 		{"run", string(e.Run)}, {"caller", e.Caller}, {"on_behalf_of", string(e.OnBehalfOf)}, {"authentication", e.Authentication},

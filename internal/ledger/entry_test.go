@@ -73,7 +73,7 @@ func TestNumberedHeaderIsTheHeader(t *testing.T) {
 			Tool: text.Draw(t, "tool"), Effect: steward.Effect(text.Draw(t, "effect")), Decision: text.Draw(t, "decision"),
 			Policies: rapid.SliceOf(text).Draw(t, "policies"), PolicySet: text.Draw(t, "set"), Outcome: rapid.SampledFrom([]string{"", OK, Waiting}).Draw(t, "outcome"),
 			Error: text.Draw(t, "error"), Purpose: text.Draw(t, "purpose"), Records: rapid.Int().Draw(t, "records"), DurationMicros: rapid.Int64().Draw(t, "us"),
-			Targets: rapid.SliceOfN(text, 0, maxTargets).Draw(t, "targets"), Intent: rapid.Ptr(rapid.Uint64(), true).Draw(t, "intent"),
+			Targets: rapid.SliceOfN(text, 0, MaxTargets).Draw(t, "targets"), Intent: rapid.Ptr(rapid.Uint64(), true).Draw(t, "intent"),
 		}
 		var parts []PartHeader
 		for range rapid.IntRange(0, 3).Draw(t, "parts") {

@@ -38,7 +38,7 @@ func (q *Query) Fits(h *Header) bool {
 		fits(q.Kind, h.Kind) && fits(q.Run, h.Run) && fits(q.OnBehalfOf, h.OnBehalfOf) && fits(q.Caller, h.Caller) &&
 		(q.Member == "" || string(q.Member) == h.Caller || q.Member == h.OnBehalfOf) &&
 		fits(q.System, h.System) && fits(q.Tool, h.Tool) && fits(q.Effect, h.Effect) && fits(q.Decision, h.Decision) && fits(q.Outcome, h.Outcome) &&
-		(q.Target == "" || len(h.Targets) == maxTargets || slices.Contains(h.Targets, q.Target))
+		(q.Target == "" || len(h.Targets) == MaxTargets || slices.Contains(h.Targets, q.Target))
 }
 
 func fits[T ~string](wanted, is T) bool { return wanted == "" || wanted == is }

@@ -35,7 +35,7 @@ func (l *liner) line(row *ledger.Row) (line columns.Header, parts []string, err 
 			parts = append(parts, periods(p.Scopes))
 		}
 	}
-	line.MoreTargets, line.Parts, line.Header = len(line.Targets) >= columns.MaxTargets, int32(len(parts)), row.Header
+	line.MoreTargets, line.Parts, line.Header = len(line.Targets) >= ledger.MaxTargets, int32(len(parts)), row.Header
 	return line, parts, nil
 }
 

@@ -2,16 +2,13 @@ package columns
 
 import "github.com/stewardhq/steward/internal/ledger"
 
-// MaxTargets is how many targets a header has at most: a list that long may go on in a part.
-const MaxTargets = 32
-
 // Of is an entry as columns, by its header and the header's exact bytes.
 func Of(h *ledger.Header, header []byte) Header {
 	row := Header{
 		Seq: int64(h.Seq), Time: h.Time.UnixMicro(), Kind: string(h.Kind), Run: string(h.Run), Caller: h.Caller, OnBehalfOf: string(h.OnBehalfOf),
 		Authentication: h.Authentication, System: h.System, Tool: h.Tool, Effect: string(h.Effect), Decision: h.Decision, PolicySet: h.PolicySet,
 		Outcome: h.Outcome, Error: h.Error, Purpose: h.Purpose, Records: int64(h.Records), DurationUS: h.DurationMicros,
-		Targets: h.Targets, MoreTargets: len(h.Targets) >= MaxTargets, Node: h.Node, Parts: int32(len(h.Parts)), Header: header,
+		Targets: h.Targets, MoreTargets: len(h.Targets) >= ledger.MaxTargets, Node: h.Node, Parts: int32(len(h.Parts)), Header: header,
 	}
 	if h.Intent != nil {
 		row.Intent = new(int64(*h.Intent))
