@@ -141,9 +141,11 @@ func (v *verification) run(ctx context.Context, progress func(done, total uint64
 		cancel()
 		return errors.Join(err, <-checked) // the second says no more than that it was cancelled
 	}
-	if err := <-checked; err != nil {
-		return v.damage(ctx, err, "part of the database")
+	err := <-checked
+	if err == nil || ctx.Err() != nil || steward.KindOf(err) != steward.Internal {
+		return err
 	}
+	v.find("part of the database can't be read: %s", steward.Message(err))
 	return nil
 }
 

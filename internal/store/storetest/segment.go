@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 type SegmentStore interface {
 	segment.Manifest
 	segment.Catalog
+	Empty(ctx context.Context, ws steward.WorkspaceID, rows []ledger.Row) error // segment.Dropper's
 }
 
 // Segments holds a store against segment.Manifest and segment.Catalog, beside the tail that they lie with. It
@@ -167,12 +169,47 @@ func Segments(t *testing.T, s SegmentStore, tail ledger.Store) {
 				if len(names) > 0 && o.Name <= names[len(names)-1] || o.Size < 11 || len(o.SHA256) == 0 {
 					t.Errorf("%+v behind %s", o, names[len(names)-1])
 				}
+				if own := list(t, o.Workspace, segment.Span{From: o.First, End: o.End, Until: math.MaxInt64, Limit: 9}); len(own) != 1 || !slices.ContainsFunc(own[0].Objects, func(is segment.Object) bool { return reflect.DeepEqual(is, o.Object) }) {
+					t.Errorf("%+v is none of %+v", o, own)
+				}
 				names = append(names, o.Name)
 			}
 			after = some[len(some)-1].Name
 		}
 		if len(names) != 15 {
 			t.Errorf("%d objects, want 15: %v", len(names), names)
+		}
+	})
+	t.Run("parts of the tail are written anew, and of no other workspace", func(t *testing.T) {
+		for _, ws := range []steward.WorkspaceID{"ws_emptied", "ws_emptied2"} {
+			fill(t, ws, 3)
+		}
+		must(t, s.Empty(ctx, "ws_emptied", []ledger.Row{{Seq: 1, Parts: []byte("new")}, {Seq: 9, Parts: []byte("nowhere")}}))
+		for ws, want := range map[steward.WorkspaceID]string{"ws_emptied": "0: 1:new 2: ", "ws_emptied2": "0: 1: 2: "} {
+			rows, err := tail.Rows(ctx, ws, 0, 9, true)
+			must(t, err)
+			got := ""
+			for _, row := range rows {
+				got += fmt.Sprintf("%s:%s ", row.Header, row.Parts)
+			}
+			if got != want {
+				t.Errorf("%s: %q, want %q", ws, got, want)
+			}
+		}
+	})
+	t.Run("workspaces are listed in order, behind one", func(t *testing.T) {
+		var all []steward.WorkspaceID
+		for after := steward.WorkspaceID(""); ; {
+			some, err := s.Workspaces(ctx, after, 1)
+			must(t, err)
+			if len(some) == 0 {
+				break
+			}
+			all = append(all, some...)
+			after = some[0]
+		}
+		if !slices.Equal(all, []steward.WorkspaceID{"ws_emptied", "ws_emptied2"}) {
+			t.Errorf("workspaces: %v", all)
 		}
 	})
 	t.Run("what is sealed is trimmed, and nothing else", func(t *testing.T) {
