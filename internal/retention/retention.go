@@ -77,6 +77,9 @@ type Erasure struct {
 	Status string            `json:"status"` // "dry_run", "waiting" for a second administrator, or "forgotten": unreadable from now on
 	Found  Found             `json:"found"`
 	Keys   int               `json:"keys"` // of how many scopes the keys were destroyed
+	// Complete is from when on nobody can bring those keys back, as from backups of a key server; nil before
+	// they are destroyed.
+	Complete *time.Time `json:"complete,omitempty"`
 }
 
 // Eraser forgets people.
@@ -152,7 +155,8 @@ func (e *Eraser) Erase(ctx context.Context, r Request) (Erasure, error) {
 			return erasure, err
 		}
 	}
-	erasure.Status, erasure.Keys = "forgotten", len(scopes)
+	complete := e.Now().Add(e.Keyring.Horizon())
+	erasure.Status, erasure.Keys, erasure.Complete = "forgotten", len(scopes), &complete
 	if err := e.note(ctx, r, ledger.ErasureDone, ledger.OK, what); err != nil {
 		return erasure, err
 	}

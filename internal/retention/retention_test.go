@@ -194,6 +194,9 @@ func TestErase(t *testing.T) {
 		if erasure.Status != "forgotten" || erasure.Found.Values != 2 || erasure.Keys != 1 || erasure.ID == "" {
 			t.Errorf("%+v", erasure)
 		}
+		if erasure.Complete == nil || !erasure.Complete.Equal(h.Now()) { // what lies in a file only is gone at once
+			t.Errorf("it is complete at %v", erasure.Complete)
+		}
 		for i, d := range h.drawers {
 			if d.reads(maria) || !d.reads(tomas) || len(d.notes) != 1 {
 				t.Errorf("drawer %d: Maria %v, Tomas %v", i, d.reads(maria), d.reads(tomas))

@@ -141,6 +141,9 @@ func Erasure(t terminal.Terminal, e retention.Erasure) {
 	fmt.Fprintf(t.Out, "Forgotten: %s, %s, and %s that mentioned them. %s destroyed; the record of it stays and can be verified.\n",
 		terminal.Counted(e.Found.References, "reference", "references"), terminal.Counted(e.Found.Values, "value", "values"), terminal.Counted(e.Found.Texts, "text", "texts"),
 		terminal.Counted(e.Keys, "key was", "keys were"))
+	if e.Complete != nil && e.Complete.After(time.Now()) {
+		fmt.Fprintf(t.Out, "Unreadable from now on. Backups of the key server might bring the keys back until %s.\n", terminal.Stamp(*e.Complete))
+	}
 	fmt.Fprintln(t.Out, t.Dim(terminal.Line(string(e.ID))))
 }
 

@@ -80,3 +80,17 @@ func TestToken(t *testing.T) {
 		}
 	}
 }
+
+func TestErasureTellsUntilWhenBackupsHaveTheKeys(t *testing.T) {
+	for _, c := range []struct {
+		in   time.Duration
+		says bool
+	}{{time.Hour, true}, {-time.Hour, false}} {
+		var out bytes.Buffer
+		at := time.Now().Add(c.in)
+		show.Erasure(terminal.Terminal{Out: &out}, retention.Erasure{Status: "forgotten", Complete: &at})
+		if strings.Contains(out.String(), "Backups of the key server") != c.says {
+			t.Errorf("in %v: %s", c.in, out.String())
+		}
+	}
+}
