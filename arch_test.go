@@ -42,7 +42,7 @@ var house = []room{
 	{"internal/blob", "", "where do the sealed objects lie?"},
 	{"internal/blob/blobtest", "blob", "one suite for all places of objects"},
 	{"internal/backup", "blob", "what is kept elsewhere, and how does it come back?"},
-	{"internal/ledger/segment/columns", "ledger", "how do entries lie in a Parquet file?"},
+	{"internal/ledger/segment/columns", "ledger ledger/layout", "how do entries lie in a Parquet file?"},
 	{"internal/ledger/segment", "ledger ledger/layout ledger/tree ledger/segment/columns blob", "where is the old part of the record?"},
 	{"internal/backup/rejoin", "backup blob ledger ledger/segment ledger/tree", "does an old one fit the keys and signatures of today?"},
 	{"internal/ledger/export", "ledger ledger/ocsf ledger/segment/columns ledger/tlog ledger/tree", "what leaves as a file?"},

@@ -9,6 +9,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/layout"
+	"github.com/stewardhq/steward/internal/ledger/segment/columns"
 )
 
 // Dropper removes the objects of parts that nothing opens any more. Headers and tiles stay, so a ledger
@@ -46,7 +47,7 @@ const emptyAtOnce = 256
 // tail empties parts in the tail. Entries that can't be read are left as they are, and are its error.
 func (d Dropper) tail(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope) (removed int, err error) {
 	var unread []error
-	var lines liner
+	var lines columns.Liner
 	for from := uint64(0); ; {
 		rows, err := d.Store.Store.Rows(ctx, ws, from, emptyAtOnce, true)
 		if err != nil {
@@ -64,7 +65,7 @@ func (d Dropper) tail(ctx context.Context, ws steward.WorkspaceID, scopes []stew
 				unread = appendError(unread, ws, row.Seq, err)
 				continue
 			}
-			_, periods, err := lines.line(&row)
+			_, periods, err := lines.Line(&row)
 			if err != nil || len(boxes) != len(periods) {
 				unread = appendError(unread, ws, row.Seq, errors.Join(err, errObject))
 				continue

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -120,18 +119,6 @@ func home(ws steward.WorkspaceID) string {
 		return '_'
 	}, string(ws))
 	return prefix + plain[:min(len(plain), 128)] + "/"
-}
-
-// periods are those of a part's scopes by which it is laid beside others: all but a person's and an item's.
-func periods(scopes []steward.Scope) string {
-	var kept []steward.Scope
-	for _, scope := range scopes {
-		if s := string(scope); !strings.HasPrefix(s, "person/") && !strings.HasPrefix(s, "item/") {
-			kept = append(kept, scope)
-		}
-	}
-	slices.Sort(kept)
-	return steward.Sealed{Scopes: kept}.ScopeList()
 }
 
 // keptUntil is when the last of these periods ends and its class has passed, by a workspace's own days or the

@@ -28,7 +28,7 @@ type draft struct {
 	purged  map[string]bool        // by their periods too
 	edge    *tree.Edge
 	bytes   int
-	lines   liner
+	lines   columns.Liner
 	scratch []byte
 }
 
@@ -85,7 +85,7 @@ func (d *draft) entry(ctx context.Context, row *ledger.Row) error {
 	if row.Seq != d.edge.Size {
 		return damaged(d.ws, d.edge.Size, row.Seq, fmt.Errorf("segment: entry %d is missing", d.edge.Size))
 	}
-	line, periods, err := d.lines.line(row)
+	line, periods, err := d.lines.Line(row)
 	if err != nil {
 		return err
 	}

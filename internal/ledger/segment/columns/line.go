@@ -1,17 +1,18 @@
-package segment
+package columns
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/layout"
-	"github.com/stewardhq/steward/internal/ledger/segment/columns"
 )
 
-// liner makes lines of entries.
-type liner struct {
+// Liner makes lines of entries. Its zero value is ready.
+type Liner struct {
 	brief layout.Brief
 	known map[string]string // words that were met, and the periods of lists of scopes
 }
@@ -19,8 +20,8 @@ type liner struct {
 // keptWords is how many words are kept so that each need not be made again.
 const keptWords = 1 << 12
 
-// line is an entry as columns, and the periods of each of its parts.
-func (l *liner) line(row *ledger.Row) (line columns.Header, parts []string, err error) {
+// Line is an entry as columns, and the periods of each of its parts, as one text.
+func (l *Liner) Line(row *ledger.Row) (line Header, parts []string, err error) {
 	// Of a header that is written as Steward writes them, and in which nothing is escaped, it is known where
 	// each text begins: what looks like a key is one, since no text has quotes in it.
 	if l.brief.Read(row.Header) && bytes.IndexByte(row.Header, '\\') < 0 {
@@ -28,9 +29,9 @@ func (l *liner) line(row *ledger.Row) (line columns.Header, parts []string, err 
 	} else {
 		h, err := ledger.Decode(row)
 		if err != nil {
-			return columns.Header{}, nil, err
+			return Header{}, nil, err
 		}
-		line = columns.Of(&h, row.Header)
+		line = Of(&h, row.Header)
 		for _, p := range h.Parts {
 			parts = append(parts, periods(p.Scopes))
 		}
@@ -40,7 +41,7 @@ func (l *liner) line(row *ledger.Row) (line columns.Header, parts []string, err 
 }
 
 // cut cuts a header where its keys are.
-func (l *liner) cut(header []byte) (line columns.Header, parts []string) {
+func (l *Liner) cut(header []byte) (line Header, parts []string) {
 	rest := header
 	behind := func(key string) bool {
 		_, after, found := bytes.Cut(rest, []byte(key))
@@ -81,7 +82,7 @@ func (l *liner) cut(header []byte) (line columns.Header, parts []string) {
 		}
 		return list[:len(list)-len(rest)]
 	}
-	line = columns.Header{Seq: int64(l.brief.Seq), Time: l.brief.Micros, Kind: l.word(l.brief.Kind)}
+	line = Header{Seq: int64(l.brief.Seq), Time: l.brief.Micros, Kind: l.word(l.brief.Kind)}
 	line.Run, line.Caller, line.OnBehalfOf = text(`,"run":"`), text(`,"caller":"`), text(`,"on_behalf_of":"`)
 	line.Authentication, line.System, line.Tool = text(`,"authentication":"`), text(`,"system":"`), text(`,"tool":"`)
 	line.Effect, line.Decision, line.PolicySet = text(`,"effect":"`), text(`,"decision":"`), text(`,"policy_set":"`)
@@ -105,7 +106,7 @@ func (l *liner) cut(header []byte) (line columns.Header, parts []string) {
 	return line, parts
 }
 
-func (l *liner) word(b []byte) string {
+func (l *Liner) word(b []byte) string {
 	if word, ok := l.known[string(b)]; ok {
 		return word
 	}
@@ -114,9 +115,21 @@ func (l *liner) word(b []byte) string {
 	return word
 }
 
-func (l *liner) keep(key, value string) {
+func (l *Liner) keep(key, value string) {
 	if l.known == nil || len(l.known) >= keptWords {
 		l.known = map[string]string{}
 	}
 	l.known[key] = value
+}
+
+// periods are those of a part's scopes by which it is laid beside others: all but a person's and an item's.
+func periods(scopes []steward.Scope) string {
+	var kept []steward.Scope
+	for _, scope := range scopes {
+		if s := string(scope); !strings.HasPrefix(s, "person/") && !strings.HasPrefix(s, "item/") {
+			kept = append(kept, scope)
+		}
+	}
+	slices.Sort(kept)
+	return steward.Sealed{Scopes: kept}.ScopeList()
 }
