@@ -189,7 +189,7 @@ func TestPowerLoss(t *testing.T) {
 			points = append(points, i, i+1)
 		}
 	}
-	if count["sync "+store.DataFile] < 10 || count["sync "+store.KeyringFile] < 10 || count["sync "+store.KeyringFile+"-wal"] == 0 {
+	if count["sync "+store.DataFile] < 5 || count["sync "+store.KeyringFile] < 5 || count["sync "+store.KeyringFile+"-wal"] == 0 {
 		t.Fatalf("not all was listened to: %v", count)
 	}
 	random.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
