@@ -232,7 +232,7 @@ func TestReplacedWhileOpen(t *testing.T) {
 	})
 	must(t, err)
 	_, err = o.ReadAt(make([]byte, 10), 0)
-	wantKind(t, err, steward.Conflict)
+	wantKind(t, err, steward.Internal)
 }
 
 // TestRights: a user without any is denied, and told so.
