@@ -67,6 +67,7 @@ var house = []room{
 	// The edges.
 	{"internal/store/database", "", "how is a transaction durable, and whose rows may it touch?"},
 	{"internal/store", "store/database backup identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent", "implements the small Store interfaces that they declare"},
+	{"internal/store/forgetting", "store/database keyring retention", "what of forgetting outlasts a process"},
 	{"internal/store/storetest", "identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent", "one conformance suite for each of those interfaces; it knows no database"},
 	{"internal/store/storetest/postgres", "", "a server to test on; in tests only"},
 	{"internal/api/wire", "ledger llm", "the JSON that goes over the wire, for whoever speaks to the API"},
@@ -75,6 +76,7 @@ var house = []room{
 	{"cmd/steward/command", "cmd/steward/terminal config", "how a command line is read, and how it ends"},
 	{"cmd/steward/show", "api/wire llm retention cmd/steward/terminal", "how people see what it answers"},
 	{"cmd/steward/client", "api/wire config egress ledger retention", "how one member speaks to it"},
+	{"cmd/steward/forget", "privacy retention", "who keeps something about people, and how is it reached?"},
 	{"cmd/steward/file", "", "how does a file come to be, whole or not at all?"},
 	{"cmd/steward/receipt", "ledger/tlog cmd/steward/command", "does a receipt prove an entry?"},
 	{"cmd/steward/member", "api/wire retention ledger/tlog cmd/steward/client cmd/steward/command cmd/steward/file cmd/steward/show cmd/steward/terminal", "what a member has it do"},

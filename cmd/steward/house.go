@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/forget"
 	"github.com/stewardhq/steward/internal/agent"
 	"github.com/stewardhq/steward/internal/api"
 	"github.com/stewardhq/steward/internal/api/wire"
@@ -121,7 +122,7 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 		Door: door, Store: store.Agent{DB: data}, Sealer: sealer, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel,
 		Now: o.Now, Rand: o.Rand,
 	}
-	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{vaultForgetter{vault}}, Now: o.Now, Rand: o.Rand}
+	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{forget.Vault{Vault: vault}}, Now: o.Now, Rand: o.Rand}
 	schedule := retention.Schedule{Periods: store.Keyring{DB: s.keys}, Settings: store.Retention{DB: data}, Now: o.Now}
 	purger := &retention.Purger{
 		Schedule: schedule, Purges: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Shredder: sealer,
@@ -289,49 +290,4 @@ func examples() []wire.Example {
 		all = append(all, wire.Example{Question: e.Question, What: e.What})
 	}
 	return all
-}
-
-// vaultForgetter is the vault as retention conducts it.
-type vaultForgetter struct{ vault *privacy.Vault }
-
-// Find implements retention.Forgetter.
-func (f vaultForgetter) Find(ctx context.Context, ws steward.WorkspaceID, s retention.Subject) (retention.Found, error) {
-	var found retention.Found
-	for i, ref := range s.Records {
-		person, known, err := f.vault.Person(ctx, ws, ref)
-		if err != nil {
-			return found, err
-		}
-		var values []string
-		if i == 0 {
-			values = s.Values // one search of the texts finds them all
-		}
-		if !known && values == nil {
-			continue
-		}
-		m, err := f.vault.Mentions(ctx, ws, person, values)
-		if err != nil {
-			return found, err
-		}
-		found.References += m.References
-		found.Values += m.Values
-		found.Texts += m.Texts
-		found.Scopes = append(found.Scopes, m.Scopes...)
-		found.Rows = append(found.Rows, m.Tokens...)
-	}
-	return found, nil
-}
-
-// Drop implements retention.Forgetter.
-func (f vaultForgetter) Drop(ctx context.Context, ws steward.WorkspaceID, s retention.Subject, found retention.Found) error {
-	for _, ref := range s.Records {
-		person, _, err := f.vault.Person(ctx, ws, ref)
-		if err != nil {
-			return err
-		}
-		if err := f.vault.Forget(ctx, ws, person, privacy.Mention{Person: person, Tokens: found.Rows}); err != nil {
-			return err
-		}
-	}
-	return nil
 }

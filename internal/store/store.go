@@ -31,6 +31,9 @@ type DB struct{ db *database.DB }
 // Close ends all connections. What was committed stays.
 func (db *DB) Close() error { return db.db.Close() }
 
+// Rows is what lies below, for packages that keep tables of their own in it.
+func (db *DB) Rows() *database.DB { return db.db }
+
 // Claim has the database for this process alone, among those that claim it; on SQLite the folder's lock says
 // whose it is. Kind Conflict while another has it.
 func (db *DB) Claim(ctx context.Context) (*database.Claim, error) { return db.db.Claim(ctx) }
