@@ -20,6 +20,7 @@ func commands() command.Table {
 		{Name: "verify", Summary: "check that nobody changed the record", Run: runVerify, Operator: true},
 		{Name: "export", Summary: "write the record out, for other people's verifiers and tools", Usage: "--tlog DIR | --format ocsf|jsonl|parquet [--out FILE]", Run: runExport, Operator: true},
 		{Name: "receipt", Summary: "have it proven that an entry is on record", Usage: "SEQ [--out FILE]", Run: member.Receipt},
+		{Name: "proof", Summary: "have it proven that an entry is in the log, or that the log only grew", Usage: "SEQ | --from SIZE [--to SIZE]", Run: member.Proof},
 		{Name: "key rotate", Summary: "replace the key that signs the record", Run: member.RotateKey},
 		{Name: "erase", Summary: "forget a person", Usage: "--person salesforce:Contact:ID|EMAIL --yes", Run: member.Erase},
 		{Name: "retention", Summary: "show what is kept how long and what goes next, or change that", Usage: "[--set CLASS=DAYS | --confirm]", Run: member.Retention},

@@ -121,7 +121,14 @@ func (s *Server) consistency(w http.ResponseWriter, r *http.Request, caller iden
 	if err != nil {
 		return err
 	}
-	reply(w, http.StatusOK, wire.Consistency{From: from, To: to, Hashes: hexadecimal(hashes)})
+	var roots [2][sha256.Size]byte
+	for i, size := range []uint64{from, to} {
+		if roots[i], err = s.Tlog.Root(r.Context(), caller.Workspace(), size); err != nil {
+			return err
+		}
+	}
+	root := hexadecimal(roots[:])
+	reply(w, http.StatusOK, wire.Consistency{From: from, To: to, FromRoot: root[0], ToRoot: root[1], Hashes: hexadecimal(hashes)})
 	return nil
 }
 

@@ -71,6 +71,9 @@ func TestProofsHold(t *testing.T) {
 	if err := sumdb.CheckTree(hashes(t, con.Hashes), int64(last.Size), sumdb.Hash(last.Root), int64(first.Size), sumdb.Hash(first.Root)); err != nil {
 		t.Error(err)
 	}
+	if con.FromRoot != hex.EncodeToString(first.Root) || con.ToRoot != hex.EncodeToString(last.Root) {
+		t.Errorf("the roots are %s and %s", con.FromRoot, con.ToRoot)
+	}
 	var in wire.Inclusion // without a size it is the last checkpoint's
 	h.do(admin, "GET", "/api/v1/log/0/inclusion?purpose=audit", nil, http.StatusOK, &in)
 	if in.Size < last.Size {

@@ -27,9 +27,12 @@ type Inclusion struct {
 	Hashes []string `json:"hashes"` // from the leaf's sibling up
 }
 
-// Consistency proves that a log's tree of one size begins with that of another (RFC 6962, 2.1.2).
+// Consistency proves that a log's tree of one size begins with that of another (RFC 6962, 2.1.2). Roots and hashes
+// are SHA-256, in hexadecimal.
 type Consistency struct {
-	From   uint64   `json:"from"`
-	To     uint64   `json:"to"`
-	Hashes []string `json:"hashes"`
+	From     uint64   `json:"from"`
+	To       uint64   `json:"to"`
+	FromRoot string   `json:"from_root"`
+	ToRoot   string   `json:"to_root"`
+	Hashes   []string `json:"hashes"`
 }

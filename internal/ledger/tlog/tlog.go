@@ -10,9 +10,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/transparency-dev/formats/log"
 	"github.com/transparency-dev/formats/proof"
-	"golang.org/x/mod/sumdb/note"
 	sumdb "golang.org/x/mod/sumdb/tlog"
 
 	"github.com/stewardhq/steward"
@@ -239,34 +237,3 @@ func (l Log) Receipt(ctx context.Context, ws steward.WorkspaceID, seq uint64) ([
 
 // Leaf is the hash of a header as a leaf of the tree (RFC 6962, 2.1).
 func Leaf(header []byte) [sha256.Size]byte { return sumdb.RecordHash(header) }
-
-// CheckReceipt tells which entry of which checkpoint a receipt proves a header to be. It needs nothing but
-// the log's verifier key, which comes from elsewhere than the receipt.
-func CheckReceipt(receipt, header []byte, vkey string) (seq uint64, cp ledger.Checkpoint, err error) {
-	no := func(err error) (uint64, ledger.Checkpoint, error) {
-		return 0, ledger.Checkpoint{}, steward.Errorf(steward.Invalid, "this receipt doesn't prove that the entry is in this log").Because(err)
-	}
-	verifier, err := note.NewVerifier(vkey)
-	if err != nil {
-		return 0, ledger.Checkpoint{}, steward.Errorf(steward.Invalid, "this is no verifier key; it is the line in the log's file vkey").Because(err)
-	}
-	var p proof.TLogProof
-	if err := p.Unmarshal(receipt); err != nil {
-		return no(err)
-	}
-	signed, _, _, err := log.ParseCheckpoint(p.Checkpoint, verifier.Name(), verifier)
-	if err != nil {
-		return no(err)
-	}
-	hashes := make(sumdb.RecordProof, len(p.Hashes))
-	for i, h := range p.Hashes {
-		hashes[i] = h
-	}
-	if p.Index >= signed.Size || signed.Size > 1<<62 || len(signed.Hash) != sha256.Size {
-		return no(errors.New("tlog: the index is outside the checkpoint"))
-	}
-	if err := sumdb.CheckRecord(hashes, int64(signed.Size), sumdb.Hash(signed.Hash), int64(p.Index), sumdb.RecordHash(header)); err != nil {
-		return no(err)
-	}
-	return p.Index, ledger.Checkpoint{Origin: verifier.Name(), Size: signed.Size, Root: signed.Hash, Note: string(p.Checkpoint), Key: vkey}, nil
-}

@@ -270,6 +270,18 @@ func TestProofs(t *testing.T) {
 				if err := sumdb.CheckTree(sumdb.TreeProof(record(proof)), int64(cp.Size), sumdb.Hash(cp.Root), int64(before.Size), sumdb.Hash(before.Root)); err != nil {
 					t.Errorf("%d goes on from %d: %v", cp.Size, before.Size, err)
 				}
+				root, err := h.log.Root(ctx, ws, before.Size)
+				must(t, err)
+				if !bytes.Equal(root[:], before.Root) {
+					t.Errorf("the root of %d is %x", before.Size, root)
+				}
+				if err := tlog.CheckConsistency(before.Size, root, cp.Size, [32]byte(cp.Root), proof); err != nil {
+					t.Errorf("%d goes on from %d: %v", cp.Size, before.Size, err)
+				}
+				root[3] ^= 1
+				if tlog.CheckConsistency(before.Size, root, cp.Size, [32]byte(cp.Root), proof) == nil {
+					t.Errorf("%d goes on from what %d wasn't", cp.Size, before.Size)
+				}
 			}
 		}
 		last := checkpoints[len(checkpoints)-1].Size
