@@ -2,6 +2,7 @@ package retention
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,8 +21,8 @@ var spans = map[steward.Class]Span{
 
 // Periods is the keyring's directory.
 type Periods interface {
-	// Live lists the scopes of a class whose keys exist, in the order of their names.
-	Live(ctx context.Context, ws steward.WorkspaceID, class steward.Class) ([]steward.Scope, error)
+	// Live lists the scopes of some classes whose keys exist, in the order of their names.
+	Live(ctx context.Context, ws steward.WorkspaceID, classes []steward.Class) ([]steward.Scope, error)
 }
 
 // Settings keeps what workspaces have set.
@@ -96,6 +97,16 @@ func (s *Schedule) each(ctx context.Context, ws steward.WorkspaceID, f func(h He
 	if err != nil {
 		return err
 	}
+	live, err := s.Periods.Live(ctx, ws, slices.Collect(maps.Keys(spans)))
+	if err != nil {
+		return err
+	}
+	periods := map[steward.Class][]steward.Scope{}
+	for _, scope := range live {
+		if class, _, ok := scope.Period(); ok {
+			periods[class] = append(periods[class], scope)
+		}
+	}
 	for _, rule := range steward.Classes() {
 		span, ok := spans[rule.Class]
 		if !ok {
@@ -105,12 +116,7 @@ func (s *Schedule) each(ctx context.Context, ws steward.WorkspaceID, f func(h He
 		if days, ok := set[rule.Class]; ok {
 			h.Days = min(max(days, span.Least), span.Most)
 		}
-		live, err := s.Periods.Live(ctx, ws, rule.Class)
-		if err != nil {
-			return err
-		}
-		live = slices.DeleteFunc(live, func(scope steward.Scope) bool { _, _, ok := scope.Period(); return !ok })
-		f(h, live, func(scope steward.Scope) time.Time {
+		f(h, periods[rule.Class], func(scope steward.Scope) time.Time {
 			_, end, _ := scope.Period()
 			return end.AddDate(0, 0, h.Days)
 		})

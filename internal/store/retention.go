@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -146,13 +148,19 @@ func (s Retention) sealedUnder(ctx context.Context, ws steward.WorkspaceID, tabl
 }
 
 // Live implements retention.Periods, in the keyring's directory.
-func (k Keyring) Live(ctx context.Context, ws steward.WorkspaceID, class steward.Class) (scopes []steward.Scope, err error) {
+func (k Keyring) Live(ctx context.Context, ws steward.WorkspaceID, classes []steward.Class) (scopes []steward.Scope, err error) {
+	var each []string // a range of the primary key for each
+	args := []any{ws}
+	for _, class := range classes {
+		each = append(each, fmt.Sprintf(`SELECT scope FROM keyring_scopes WHERE workspace = $1 AND scope > $%d AND scope < $%d AND number IS NOT NULL`, len(args)+1, len(args)+2))
+		args = append(args, string(class)+"/", string(class)+"0") // what follows a slash
+	}
 	err = k.db.Query(ctx, within(ws), func(scan func(...any) error) error {
 		var scope steward.Scope
 		err := scan(&scope)
 		scopes = append(scopes, scope)
 		return err
-	}, `SELECT scope FROM keyring_scopes WHERE workspace = $1 AND scope > $2 AND scope < $3 AND number IS NOT NULL ORDER BY scope`, ws, string(class)+"/", string(class)+"0") // what follows a slash
+	}, strings.Join(each, " UNION ALL ")+" ORDER BY 1", args...)
 	return scopes, err
 }
 
