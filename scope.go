@@ -84,6 +84,9 @@ func CredentialScope(c ConnectionID, m MemberID) Scope {
 	return Scope(string(ClassCredential) + "/" + string(c) + "/" + string(m))
 }
 
+// HoldScope seals what one hold keeps of what would be gone without it.
+func HoldScope(id string) Scope { return Scope("hold/" + id) }
+
 // WorkspaceScope seals what lives as long as the workspace: index secrets, its signing key.
 const WorkspaceScope Scope = "workspace"
 

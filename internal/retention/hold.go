@@ -26,6 +26,18 @@ type Holds interface {
 	Release(ctx context.Context, ws steward.WorkspaceID, id string) error
 }
 
+// Custody keeps what holds are about: for as long as one lasts, nothing of it goes.
+type Custody struct {
+	Holds Holds
+}
+
+// Keeps tells which holds keep an erasure of somebody from being carried out, the oldest first: those on the
+// workspace, on them, and on whoever or whatever else would lose something with the scopes that it destroys.
+// Asked again once they are released, it lists none.
+func (c *Custody) Keeps(ctx context.Context, ws steward.WorkspaceID, s Subject, scopes []steward.Scope) ([]Hold, error) {
+	return c.Holds.Holds(ctx, ws)
+}
+
 // held is of kind Conflict while there is a hold, and says why.
 func held(ctx context.Context, holds Holds, ws steward.WorkspaceID) error {
 	all, err := holds.Holds(ctx, ws)
