@@ -14,12 +14,16 @@ type Kind string
 // The kinds of event.
 const (
 	WorkspaceCreated  Kind = "workspace.created"
+	WorkspaceClosed   Kind = "workspace.closed"
+	WorkspaceReopened Kind = "workspace.reopened"
+	WorkspaceEnding   Kind = "workspace.ending"
 	MemberAdded       Kind = "member.added"
 	MemberRemoved     Kind = "member.removed"
 	TokenIssued       Kind = "token.issued"
 	TokenRevoked      Kind = "token.revoked"
 	AuthRefused       Kind = "auth.refused"
 	ConnectionAdded   Kind = "connection.added"
+	ConnectionRemoved Kind = "connection.removed"
 	RunStarted        Kind = "run.started"
 	RunFinished       Kind = "run.finished"
 	CallIntent        Kind = "call.intent"
@@ -36,6 +40,9 @@ const (
 	StoredDenied      Kind = "stored.denied"
 	ErasureRequested  Kind = "erasure.requested"
 	ErasureDone       Kind = "erasure.done"
+	ErasureDeferred   Kind = "erasure.deferred"
+	ErasureOverdue    Kind = "erasure.overdue"
+	CertificateIssued Kind = "certificate.issued"
 	RetentionSet      Kind = "retention.set"
 	HoldPlaced        Kind = "hold.placed"
 	HoldReleased      Kind = "hold.released"
@@ -51,12 +58,16 @@ var kinds = [...]struct {
 	label string
 }{
 	{WorkspaceCreated, "workspace created"},
+	{WorkspaceClosed, "workspace closed"},
+	{WorkspaceReopened, "workspace opened again"},
+	{WorkspaceEnding, "workspace about to be deleted"},
 	{MemberAdded, "member added"},
 	{MemberRemoved, "member removed"},
 	{TokenIssued, "API token issued"},
 	{TokenRevoked, "API token revoked"},
 	{AuthRefused, "sign-in refused"},
 	{ConnectionAdded, "connection added"},
+	{ConnectionRemoved, "connection removed"},
 	{RunStarted, "run started"},
 	{RunFinished, "run finished"},
 	{CallIntent, "about to call"},
@@ -73,6 +84,9 @@ var kinds = [...]struct {
 	{StoredDenied, "reading stored data denied"},
 	{ErasureRequested, "erasure requested"},
 	{ErasureDone, "erasure done"},
+	{ErasureDeferred, "erasure put off"},
+	{ErasureOverdue, "erasure overdue"},
+	{CertificateIssued, "certificate issued"},
 	{RetentionSet, "retention changed"},
 	{HoldPlaced, "hold placed"},
 	{HoldReleased, "hold released"},

@@ -84,6 +84,23 @@ func Sign(e *Edge, origin string, keys ...Key) (Checkpoint, error) {
 	return cp, nil
 }
 
+// SignText signs with a log's key what is no checkpoint: as a C2SP signed note, whose verifier key is given too. The
+// text ends with a newline and doesn't begin with the log's name, as checkpoints do.
+func (k Key) SignText(origin, text string) (signed, vkey string, err error) {
+	if strings.HasPrefix(text, origin+"\n") {
+		return "", "", errors.New("tree: a text that could be taken for a checkpoint isn't signed")
+	}
+	signer, _, vkey, err := k.keys(origin)
+	if err != nil {
+		return "", "", err
+	}
+	raw, err := note.Sign(&note.Note{Text: text}, signer)
+	if err != nil {
+		return "", "", fmt.Errorf("tree: signature: %w", err)
+	}
+	return string(raw), vkey, nil
+}
+
 // OfWorkspace tells whether a note says of itself that it is the checkpoint of a workspace, by its id.
 func OfWorkspace(note []byte, ws string) bool {
 	origin, _, _ := bytes.Cut(note, []byte("\n"))
