@@ -115,7 +115,7 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 		Models:     map[string]llm.Model{llm.RulesProvider: rules.Model{}},
 		Providers:  llm.Local(),
 
-		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: sealer,
+		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: sealer, Credentials: store.Gateway{DB: data}, Shredder: sealer,
 		Client: h.connect, Now: o.Now, Rand: o.Rand,
 	}
 	h.agent = &agent.Agent{

@@ -133,7 +133,7 @@ func open(t *testing.T, model llm.Model) *house {
 		},
 		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: now}},
 		Models:     map[string]llm.Model{llm.RulesProvider: model}, Providers: llm.Local(),
-		Connections: store.Gateway{DB: h.data}, Proposals: store.Gateway{DB: h.data}, Usage: store.Gateway{DB: h.data}, Sealer: h.ring,
+		Connections: store.Gateway{DB: h.data}, Proposals: store.Gateway{DB: h.data}, Usage: store.Gateway{DB: h.data}, Sealer: h.ring, Credentials: store.Gateway{DB: h.data}, Shredder: h.ring,
 		Client: func(steward.WorkspaceID, string) (*http.Client, error) { return server.Client(), nil },
 		Now:    now, Rand: rand.Reader,
 	}

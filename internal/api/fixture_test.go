@@ -145,7 +145,7 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		},
 		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: now}},
 		Models:     map[string]llm.Model{llm.RulesProvider: rules.Model{}}, Providers: llm.Local(),
-		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: ring,
+		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: ring, Credentials: store.Gateway{DB: data}, Shredder: ring,
 		Client: func(steward.WorkspaceID, string) (*http.Client, error) { return orgServer.Client(), nil },
 		Now:    now, Rand: rand.Reader,
 	}

@@ -140,14 +140,23 @@ func (g *Gateway) connect(ctx context.Context, caller identity.Caller, member st
 	if err != nil {
 		return connector.Identity{}, fmt.Errorf("gateway: credential: %w", err)
 	}
-	sealed, err := g.Sealer.Seal(ctx, credentialPlace(caller.Workspace(), id, member), []steward.Scope{steward.CredentialScope(id, member)}, plain)
+	// A key of its own each time: the one of before can go, and once it is gone one can connect again.
+	scope := steward.CredentialScope(id, member) + steward.Scope("/"+steward.NewID(g.Rand, "cred"))
+	sealed, err := g.Sealer.Seal(ctx, credentialPlace(caller.Workspace(), id, member), []steward.Scope{scope}, plain)
 	if err != nil {
 		return connector.Identity{}, err
 	}
 	if err := g.Connections.PutConnection(ctx, caller.Workspace(), link); err != nil {
 		return connector.Identity{}, err
 	}
-	return who, g.Connections.PutCredential(ctx, caller.Workspace(), id, member, sealed)
+	before, err := g.Connections.Credential(ctx, caller.Workspace(), id, member)
+	if err != nil && steward.KindOf(err) != steward.NotFound {
+		return connector.Identity{}, err
+	}
+	if err := g.Connections.PutCredential(ctx, caller.Workspace(), id, member, sealed); err != nil || len(before.Scopes) == 0 {
+		return who, err
+	}
+	return who, g.Shredder.Shred(ctx, caller.Workspace(), before.Scopes...)
 }
 
 func credentialPlace(ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID) steward.Place {

@@ -111,7 +111,7 @@ func open(t *testing.T) *house {
 			Store: store.Privacy{DB: data}, Persons: store.Privacy{DB: data}, Sealer: ring, Shredder: ring, Now: now, Rand: rand.Reader,
 		},
 		Connectors: connector.Set{"crm": h.system}, Models: map[string]llm.Model{llm.RulesProvider: h.model}, Providers: llm.Local(),
-		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: ring,
+		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: ring, Credentials: store.Gateway{DB: data}, Shredder: ring,
 		Client: func(steward.WorkspaceID, string) (*http.Client, error) { return &http.Client{}, nil },
 		Now:    now, Rand: rand.Reader,
 	}

@@ -36,6 +36,13 @@ type Gateway struct {
 	Proposals   ProposalStore
 	Usage       UsageStore
 	Sealer      steward.Sealer
+	Credentials CredentialDropper
+	Shredder    interface {
+		Shred(ctx context.Context, ws steward.WorkspaceID, scopes ...steward.Scope) error
+	}
+
+	// Closed is an error while a workspace is closed, so that a run under way goes no further; nil where none ever is.
+	Closed func(ctx context.Context, ws steward.WorkspaceID) error
 
 	// Client makes the HTTP client for one workspace's connection: it reaches that address only.
 	Client func(ws steward.WorkspaceID, instanceURL string) (*http.Client, error)
@@ -71,6 +78,13 @@ type Result struct {
 // outcome can't be written, nothing is returned, and at the next start the open intent is closed as
 // unknown. A refusal is recorded as a grant is; one that waits for approval carries *Pending.
 func (g *Gateway) Do(ctx context.Context, caller identity.Caller, call Call) (Result, error) {
+	if g.Closed != nil {
+		if err := g.Closed(ctx, caller.Workspace()); steward.KindOf(err) == steward.Gone {
+			return Result{}, err // and so is its record
+		} else if err != nil {
+			return Result{}, g.refuse(ctx, caller, call, policy.Decision{}, err)
+		}
+	}
 	target, err := g.target(ctx, caller, call)
 	if err != nil {
 		return Result{}, g.refuse(ctx, caller, call, policy.Decision{}, err)

@@ -74,6 +74,12 @@ func (s Gateway) PutCredential(ctx context.Context, ws steward.WorkspaceID, id s
 	return err
 }
 
+// DropCredential implements gateway.CredentialDropper.
+func (s Gateway) DropCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID) error {
+	_, err := s.db.Exec(ctx, within(ws), `DELETE FROM credentials WHERE workspace = $1 AND connection = $2 AND member = $3`, ws, id, m)
+	return err
+}
+
 // AddProposal implements gateway.ProposalStore.
 func (s Gateway) AddProposal(ctx context.Context, ws steward.WorkspaceID, p gateway.ProposalRow) error {
 	_, err := s.db.Exec(ctx, within(ws), `INSERT INTO proposals (workspace, id, run, member, needs, status, decided_by, created, expires, scopes, box)

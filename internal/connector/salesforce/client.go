@@ -23,6 +23,7 @@ const apiVersion = "v62.0"
 
 const (
 	dataPath    = "/services/data/" + apiVersion
+	revokePath  = "/services/oauth2/revoke"
 	maxAnswer   = 32 << 20         // bytes of one answer
 	maxURI      = 15_000           // bytes of a request's path and query; Salesforce refuses about 16 KB
 	tries       = 3                // of one read
@@ -57,10 +58,7 @@ func (v *visit) get(ctx context.Context, path string, into any) error {
 			}
 			return nil
 		}
-		pause := v.connector.pause(try)
-		if after > pause {
-			pause = after
-		}
+		pause := max(v.connector.pause(try), after)
 		if try == tries || pause > longestWait || !transient(err) || v.connector.wait(ctx, pause) != nil {
 			return err
 		}
@@ -75,6 +73,15 @@ func (v *visit) send(ctx context.Context, method, path string, body any) ([]byte
 	}
 	answer, _, err := v.exchange(ctx, method, path, raw)
 	return answer, err
+}
+
+// Revoke has the session's token accepted no more (RFC 7009); one that isn't known, or no more, is none.
+func (c *Connector) Revoke(ctx context.Context, s connector.Session) error {
+	v := c.visit(s)
+	if _, _, err := v.exchange(ctx, http.MethodPost, revokePath, []byte(url.Values{"token": {string(s.AccessToken)}}.Encode())); v.status != http.StatusBadRequest {
+		return err
+	}
+	return nil
 }
 
 // exchange sends one request and gives the body of an answer that says yes. after is what the org asks
@@ -93,6 +100,9 @@ func (v *visit) exchange(ctx context.Context, method, path string, body []byte) 
 		r.Header.Set("Sforce-Query-Options", "batchSize=2000")
 	} else {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if path == revokePath {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	v.requests++
 	v.requestID, v.status = "", 0

@@ -522,3 +522,21 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("%+v\n%+v", stage, owner)
 	}
 }
+
+func TestRevoke(t *testing.T) {
+	for status, want := range map[int]string{200: "", 400: "", 404: "Salesforce", 503: "Salesforce"} {
+		o := org(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" || r.PostFormValue("token") != "00Dtoken!secret" || r.URL.RawQuery != "" {
+				t.Errorf("asked was %s %v", r.URL, r.Header)
+			}
+			w.WriteHeader(status)
+		})
+		err := (&Connector{}).Revoke(context.Background(), o.session())
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(steward.Message(err), want) || strings.Contains(err.Error(), "secret")) {
+			t.Errorf("%d: %v", status, err)
+		}
+		if asked := o.requests(); len(asked) != 1 || asked[0] != "POST /services/oauth2/revoke" {
+			t.Errorf("%d: %v", status, asked)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/connector"
+	"github.com/stewardhq/steward/internal/identity"
+	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/policy"
+)
+
+// CredentialDropper removes credentials.
+type CredentialDropper interface {
+	// DropCredential removes a member's; there need be none.
+	DropCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID) error
+}
+
+// revoker is a connector of a system that can be told to accept a credential no more.
+type revoker interface {
+	// Revoke is nil too where the system accepts it no more already.
+	Revoke(ctx context.Context, s connector.Session) error
+}
+
+// Disconnected is what came of Disconnect.
+type Disconnected struct {
+	Member  steward.MemberID
+	System  steward.ConnectionID
+	Scopes  []steward.Scope // whose keys were destroyed
+	Revoked bool            // the system itself accepts the credential no more
+	Why     string          // not, in words for people
+	At      time.Time
+}
+
+// revokeTimeout is how long a system may take to answer before the key goes all the same.
+const revokeTimeout = 15 * time.Second
+
+// Disconnect ends what Connect began for a member: the system is told to accept the credential no more, its key is
+// destroyed whatever the system says, and its row goes. Kind NotFound where the member isn't connected.
+func (g *Gateway) Disconnect(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID) (done Disconnected, err error) {
+	if _, ok := g.Connectors[string(id)]; !ok { // free text: not for the ledger
+		return done, steward.Errorf(steward.Invalid, "Steward can't be connected to %q; it knows %s", id, strings.Join(slices.Sorted(maps.Keys(g.Connectors)), ", "))
+	}
+	err = g.Govern(ctx, caller, Act{Action: policy.Manage, Stored: "connections", Owner: member, System: string(id), Targets: []string{string(member)}}, func(ctx context.Context) error {
+		done, err = g.disconnect(ctx, caller.Workspace(), member, id)
+		if err != nil {
+			return err
+		}
+		e := g.entry(caller, "")
+		e.Kind, e.System, e.Targets, e.Outcome = ledger.ConnectionRemoved, string(id), []string{string(member)}, ledger.OK
+		if !done.Revoked {
+			e.Error = "not_revoked"
+		}
+		_, err := g.Ledger.Append(context.WithoutCancel(ctx), caller.Workspace(), e)
+		return err
+	})
+	return done, err
+}
+
+func (g *Gateway) disconnect(ctx context.Context, ws steward.WorkspaceID, member steward.MemberID, id steward.ConnectionID) (Disconnected, error) {
+	sealed, err := g.Connections.Credential(ctx, ws, id, member)
+	if steward.KindOf(err) == steward.NotFound {
+		return Disconnected{}, steward.Errorf(steward.NotFound, "there is no %s account to disconnect; none is connected for this member", id).Because(err)
+	}
+	if err != nil {
+		return Disconnected{}, err
+	}
+	done := Disconnected{Member: member, System: id, Scopes: sealed.Scopes}
+	if failed := g.revoke(ctx, ws, member, id, sealed); failed != nil {
+		done.Why = steward.Message(failed)
+	} else {
+		done.Revoked = true
+	}
+	// A crash up to here leaves what another try finds revoked; from here on, a row that nothing opens.
+	if err := g.Shredder.Shred(ctx, ws, sealed.Scopes...); err != nil {
+		return done, err
+	}
+	done.At = g.Now()
+	return done, g.Credentials.DropCredential(context.WithoutCancel(ctx), ws, id, member)
+}
+
+// revoke tells a system to accept a credential no more.
+func (g *Gateway) revoke(ctx context.Context, ws steward.WorkspaceID, member steward.MemberID, id steward.ConnectionID, sealed steward.Sealed) error {
+	system, can := g.Connectors[string(id)].(revoker)
+	if !can {
+		return steward.Errorf(steward.Upstream, "Steward can't tell %s so; end the session there", id)
+	}
+	plain, err := g.Sealer.Open(ctx, credentialPlace(ws, id, member), sealed)
+	if err != nil {
+		return err
+	}
+	var secret credential
+	if err := json.Unmarshal(plain, &secret); err != nil {
+		return err
+	}
+	// Whom it was handed over for, though the connection may lead elsewhere by now.
+	session, err := g.sessionWith(ws, Connection{ID: id, InstanceURL: secret.InstanceURL}, secret)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
+	defer cancel()
+	return system.Revoke(ctx, session)
+}
