@@ -44,6 +44,7 @@ var house = []room{
 	{"internal/backup", "blob", "what is kept elsewhere, and how does it come back?"},
 	{"internal/ledger/segment/columns", "ledger ledger/layout", "how do entries lie in a Parquet file?"},
 	{"internal/ledger/segment", "ledger ledger/layout ledger/tree ledger/segment/columns blob", "where is the old part of the record?"},
+	{"internal/ledger/prune", "ledger ledger/segment", "which beginning of the record has ended?"},
 	{"internal/backup/rejoin", "backup blob ledger ledger/segment ledger/tree", "does an old one fit the keys and signatures of today?"},
 	{"internal/ledger/export", "ledger ledger/ocsf ledger/segment/columns ledger/tlog ledger/tree", "what leaves as a file?"},
 	{"internal/insight", "", "what do the numbers say?"},

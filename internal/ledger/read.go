@@ -54,6 +54,11 @@ func (l *Ledger) entry(ctx context.Context, ws steward.WorkspaceID, seq uint64, 
 		return Header{}, nil, err
 	}
 	if len(rows) == 0 || rows[0].Seq != seq {
+		if head, err := l.store.Head(ctx, ws); err != nil {
+			return Header{}, nil, err
+		} else if seq < head.First {
+			return Header{}, nil, PrunedBefore(head.First)
+		}
 		return Header{}, nil, steward.Errorf(steward.NotFound, "there is no entry %d in this ledger", seq)
 	}
 	h, err := Decode(&rows[0])

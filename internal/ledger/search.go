@@ -140,7 +140,8 @@ func firstAt(ctx context.Context, store Reader, ws steward.WorkspaceID, t time.T
 
 // Read calls fn with each entry that fits until fn returns an error, which it passes on. It reads what was
 // there when it began, and no transaction is open while fn runs. Paging is stable while entries are added:
-// the next page begins behind the last number seen (From), or backwards ends before it (End).
+// the next page begins behind the last number seen (From), or backwards ends before it (End). What was pruned is
+// passed over: Head tells where the ledger begins.
 func (l *Ledger) Read(ctx context.Context, ws steward.WorkspaceID, q Query, fn func(Header) error) error {
 	head, err := l.store.Head(ctx, ws)
 	if err != nil {
@@ -150,6 +151,7 @@ func (l *Ledger) Read(ctx context.Context, ws steward.WorkspaceID, q Query, fn f
 	if q.End > 0 {
 		end = min(end, q.End)
 	}
+	q.From = max(q.From, head.First)
 	search := func(fn func(Row) bool) error { return Scan(ctx, l.store, ws, &q, q.From, end, fn) }
 	if s, ok := l.store.(Searcher); ok {
 		search = func(fn func(Row) bool) error { return s.Search(ctx, ws, &q, q.From, end, fn) }

@@ -13,6 +13,7 @@ type Head struct {
 	Next   uint64 // the sequence number of the next entry
 	Last   int64  // the time of the last entry, microseconds
 	Signed uint64 // the size of the last checkpoint, 0 before there is one
+	First  uint64 // the number of the first entry that is kept: those before it were pruned
 }
 
 // Row is one entry as it is stored.
@@ -28,7 +29,7 @@ type Row struct {
 type Advance struct {
 	Workspace steward.WorkspaceID
 	Node      string // the process that its intents belong to
-	Was, Now  Head   // Signed plays no part
+	Was, Now  Head   // Signed and First play no part
 	Rows      []Row
 }
 

@@ -26,7 +26,7 @@ const (
 
 // Head is ledger.Reader's.
 func (l Ledger) Head(ctx context.Context, ws steward.WorkspaceID) (head ledger.Head, err error) {
-	_, err = l.db.One(ctx, within(ws), []any{&head.Next, &head.Last, &head.Signed}, `SELECT next, last_us, signed FROM ledger_heads WHERE workspace = $1`, ws)
+	_, err = l.db.One(ctx, within(ws), []any{&head.Next, &head.Last, &head.Signed, &head.First}, `SELECT next, last_us, signed, pruned FROM ledger_heads WHERE workspace = $1`, ws)
 	return head, err
 }
 

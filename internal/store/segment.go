@@ -229,6 +229,26 @@ func (s Segments) Empty(ctx context.Context, ws steward.WorkspaceID, rows []ledg
 	})
 }
 
+// Prune is prune.Catalog's. Where a segment begins there are none that begin before and end behind it, and the one
+// that stays says where the tail begins.
+func (s Segments) Prune(ctx context.Context, ws steward.WorkspaceID, first uint64) error {
+	return s.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
+		var begin, untrimmed int
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE first = $2), count(*) FILTER (WHERE first < $2 AND trimmed = 0) FROM ledger_segments WHERE workspace = $1`,
+			ws, int64(first)).Scan(&begin, &untrimmed); err != nil {
+			return err
+		}
+		if begin == 0 || untrimmed > 0 {
+			return steward.Errorf(steward.Conflict, "the ledger can't begin with entry %d now: no segment does, or what is before it isn't all moved out of the database yet", first)
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM ledger_segments WHERE workspace = $1 AND first < $2`, ws, int64(first)); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE ledger_heads SET pruned = $2 WHERE workspace = $1 AND pruned < $2`, ws, int64(first))
+		return err
+	})
+}
+
 // Drop is segment.Drops'.
 func (s Segments) Drop(ctx context.Context, ws steward.WorkspaceID, first uint64, names []string) error {
 	return s.db.Update(ctx, within(ws), func(tx *sql.Tx) error {

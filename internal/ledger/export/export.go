@@ -20,6 +20,7 @@ import (
 // Export is what of a ledger is to be written.
 type Export struct {
 	Checkpoint ledger.Checkpoint // up to which; its signature is the ledger's
+	Pruned     uint64            // how many entries aren't kept any more; the number of the first that is
 
 	log       tlog.Log
 	workspace steward.WorkspaceID
@@ -34,7 +35,12 @@ func New(ctx context.Context, log tlog.Log, ws steward.WorkspaceID, q ledger.Que
 	if err != nil {
 		return nil, err
 	}
-	e := &Export{Checkpoint: cp, log: log, workspace: ws, query: q, first: min(q.From, cp.Size)}
+	kept, err := log.First(ctx, ws)
+	if err != nil {
+		return nil, err
+	}
+	q.From = max(q.From, kept)
+	e := &Export{Checkpoint: cp, Pruned: kept, log: log, workspace: ws, query: q, first: min(q.From, cp.Size)}
 	if !q.Since.IsZero() {
 		from := e.first
 		e.first = cp.Size

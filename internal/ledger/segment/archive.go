@@ -326,7 +326,7 @@ func (a *Archivist) dropPurged(ctx context.Context, ws steward.WorkspaceID, s Se
 	for _, o := range s.Objects {
 		gone, err := o.Kind == Parts, error(nil)
 		if gone {
-			gone, err = a.purged(ctx, ws, o.Scopes)
+			gone, err = Purged(ctx, a.Sealer, ws, o.Scopes)
 		}
 		if err != nil {
 			return s, err

@@ -127,6 +127,12 @@ func (s *Store) drop(ctx context.Context, catalog Drops, ws steward.WorkspaceID,
 	if err := catalog.Drop(ctx, ws, first, names); err != nil {
 		return 0, err
 	}
+	return s.Delete(ctx, names...)
+}
+
+// Delete deletes objects that the manifest doesn't name any more, and tells how many: those that are locked stay,
+// and Archivist.Sweep deletes them when the lock ends.
+func (s *Store) Delete(ctx context.Context, names ...string) (deleted int, err error) {
 	for _, name := range names {
 		s.cache.forget(name)
 		switch err := s.Blobs.Delete(ctx, name); {

@@ -111,7 +111,7 @@ func (d *draft) entry(ctx context.Context, row *ledger.Row) error {
 		key := periods[i]
 		gone, known := d.purged[key]
 		if !known {
-			if gone, err = d.a.purged(ctx, d.ws, key); err != nil {
+			if gone, err = Purged(ctx, d.a.Sealer, d.ws, key); err != nil {
 				return err
 			}
 			d.purged[key] = gone
@@ -209,14 +209,14 @@ func (d *draft) remove() {
 	}
 }
 
-// purged tells whether the key of one of these periods was destroyed. Only of such a one Open says that it is
+// Purged tells whether the key of one of these periods was destroyed. Only of such a one Open says that it is
 // gone; that a key was never made, as an older copy of the keyring has it, proves nothing.
-func (a *Archivist) purged(ctx context.Context, ws steward.WorkspaceID, periods string) (bool, error) {
+func Purged(ctx context.Context, sealer steward.Sealer, ws steward.WorkspaceID, periods string) (bool, error) {
 	for _, scope := range steward.ParseScopes(periods) {
 		if _, _, ok := scope.Period(); !ok {
 			continue
 		}
-		_, err := a.Sealer.Open(ctx, steward.Place{Workspace: ws}, steward.Sealed{Scopes: []steward.Scope{scope}}) // of nothing
+		_, err := sealer.Open(ctx, steward.Place{Workspace: ws}, steward.Sealed{Scopes: []steward.Scope{scope}}) // of nothing
 		if kind := steward.KindOf(err); kind == steward.Gone {
 			return true, nil
 		} else if kind != steward.Internal || ctx.Err() != nil {

@@ -16,7 +16,8 @@ import (
 
 // Export writes a workspace's log into a folder as C2SP tlog-tiles, with the verifier key in vkey. The
 // entries are read and hashed anew, and the checkpoint is written last and only if they are what it signs:
-// a folder with a checkpoint is whole. A folder that holds an older export goes on from it. progress (which
+// a folder with a checkpoint is whole. Of a log that was pruned it has what is left, and in minimum-index where
+// that begins. A folder that holds an older export goes on from it, and keeps what that has more. progress (which
 // may be nil) is told how many entries are done.
 func (l Log) Export(ctx context.Context, ws steward.WorkspaceID, dir string, progress func(done, total uint64)) (ledger.Checkpoint, error) {
 	cp, err := l.Checkpoint(ctx, ws)
@@ -27,7 +28,14 @@ func (l Log) Export(ctx context.Context, ws steward.WorkspaceID, dir string, pro
 		return cp, err
 	}
 	e := &export{dir: filepath.Clean(dir), changed: map[string]bool{}}
-	at := &tree.Edge{}
+	first, err := l.First(ctx, ws)
+	if err != nil {
+		return cp, err
+	}
+	at, err := ledger.ReadEdge(ctx, l.Store, ws, first)
+	if err != nil {
+		return cp, err
+	}
 	var bundle, scratch []byte
 	for at.Size < cp.Size {
 		if progress != nil {
@@ -70,8 +78,14 @@ func (l Log) Export(ctx context.Context, ws steward.WorkspaceID, dir string, pro
 		return cp, err
 	}
 	// A crash before this line leaves the older checkpoint, or none, over files that are all right. One between
-	// these two, where the key was replaced since, leaves one log's older checkpoint beside its newer key or the
-	// other way round, as the disk has it: verifying the folder finds that, and exporting again mends it.
+	// these, where the key was replaced or the log pruned since, leaves one log's older checkpoint beside its newer
+	// key or index or the other way round, as the disk has it: verifying the folder finds that, and exporting again
+	// mends it.
+	if first > 0 {
+		if err := e.replace(minimumIndex, fmt.Appendln(nil, first)); err != nil {
+			return cp, err
+		}
+	}
 	if err := e.replace("vkey", []byte(cp.Key+"\n")); err != nil {
 		return cp, err
 	}

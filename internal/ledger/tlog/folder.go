@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/transparency-dev/formats/log"
@@ -30,6 +32,8 @@ type Folder struct {
 	ws   steward.WorkspaceID
 	note []byte
 	cp   log.Checkpoint // what the note says
+
+	first uint64 // the minimum index
 }
 
 // The largest files that a log has.
@@ -73,6 +77,16 @@ func (f *Folder) open() error {
 	}
 	if f.cp.Size == 0 || f.cp.Size > 1<<53 {
 		return no(fmt.Errorf("tlog: a checkpoint over %d entries", f.cp.Size))
+	}
+	index, err := f.read(minimumIndex, maxNote)
+	if err == nil {
+		f.first, err = strconv.ParseUint(strings.TrimSpace(string(index)), 10, 63)
+		if err == nil && (f.first%tree.Width != 0 || f.first > f.cp.Size) {
+			err = errors.New("tlog: a log of this size can't begin there")
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return steward.Errorf(steward.Invalid, "this is no folder that a log was exported to: its file %s can't be read", minimumIndex).Because(err)
 	}
 	f.ws = steward.WorkspaceID(f.cp.Origin[strings.LastIndexByte(f.cp.Origin, '/')+1:])
 	return nil
@@ -130,7 +144,7 @@ func (f *Folder) width(level int, n uint64) int {
 	return int(min(hashes-n*tree.Width, tree.Width))
 }
 
-// Head gives the checkpoint's size, and the time of the last entry.
+// Head gives the checkpoint's size, the time of the last entry, and the minimum index.
 func (f *Folder) Head(ctx context.Context, ws steward.WorkspaceID) (ledger.Head, error) {
 	rows, err := f.Rows(ctx, ws, f.cp.Size-1, 1, false)
 	if err != nil {
@@ -140,7 +154,7 @@ func (f *Folder) Head(ctx context.Context, ws steward.WorkspaceID) (ledger.Head,
 	if err != nil {
 		return ledger.Head{}, err
 	}
-	return ledger.Head{Next: f.cp.Size, Last: last.Time.UnixMicro(), Signed: f.cp.Size}, nil
+	return ledger.Head{Next: f.cp.Size, Last: last.Time.UnixMicro(), Signed: f.cp.Size, First: f.first}, nil
 }
 
 // Rows reads out of one bundle at a time, without parts: an export has none.
@@ -218,9 +232,12 @@ func (f *Folder) Checkpoints(ctx context.Context, ws steward.WorkspaceID, from u
 	return []ledger.StoredCheckpoint{stored}, nil
 }
 
-// hash makes the tree's right edge of all entries.
+// hash makes the tree's right edge of all entries that are left.
 func (f *Folder) hash(ctx context.Context) (*tree.Edge, error) {
-	edge := &tree.Edge{}
+	edge, err := ledger.ReadEdge(ctx, f, f.ws, f.first)
+	if err != nil {
+		return nil, err
+	}
 	var scratch []byte
 	for edge.Size < f.cp.Size {
 		rows, err := f.Rows(ctx, f.ws, edge.Size, tree.Width, false)

@@ -1,6 +1,7 @@
 package tlog
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -10,7 +11,11 @@ import (
 	"github.com/stewardhq/steward/internal/ledger/tree"
 )
 
-// Handler serves GET /tlog/{workspace}/checkpoint, /vkey, /tile/<L>/<N>[.p/<W>] and
+// minimumIndex names the number of the first entry that wasn't pruned, in decimal, as a file and a path. C2SP
+// tlog-tiles has the number and leaves open how it is published.
+const minimumIndex = "minimum-index"
+
+// Handler serves GET /tlog/{workspace}/checkpoint, /vkey, /minimum-index, /tile/<L>/<N>[.p/<W>] and
 // /tile/entries/<N>[.p/<W>]. Whether the caller may see the workspace has been decided before; an error is
 // left to fail, which writes the response.
 func (l Log) Handler(fail func(http.ResponseWriter, *http.Request, error)) http.Handler {
@@ -25,20 +30,27 @@ func (l Log) Handler(fail func(http.ResponseWriter, *http.Request, error)) http.
 
 func (l Log) serve(w http.ResponseWriter, r *http.Request, ws steward.WorkspaceID, path string) error {
 	var body []byte
-	if path == "checkpoint" || path == "vkey" {
+	if path == "checkpoint" || path == "vkey" || path == minimumIndex {
 		cp, err := l.published(r.Context(), ws, 0)
 		if err != nil {
 			return err
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
-		if body = []byte(cp.Note); path == "vkey" {
+		switch body = []byte(cp.Note); path {
+		case "vkey":
 			body = []byte(cp.Key + "\n")
+		case minimumIndex:
+			first, err := l.First(r.Context(), ws)
+			if err != nil {
+				return err
+			}
+			body = fmt.Appendln(nil, first)
 		}
 	} else {
 		tile, ok := parsePath(path)
 		if !ok {
-			return steward.Errorf(steward.NotFound, "a log has checkpoint, vkey, tile/<level>/<number> and tile/entries/<number>, see c2sp.org/tlog-tiles")
+			return steward.Errorf(steward.NotFound, "a log has checkpoint, vkey, minimum-index, tile/<level>/<number> and tile/entries/<number>, see c2sp.org/tlog-tiles")
 		}
 		var err error
 		if tile.L < 0 {

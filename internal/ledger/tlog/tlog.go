@@ -66,6 +66,9 @@ func (l Log) published(ctx context.Context, ws steward.WorkspaceID, least uint64
 	if err != nil || size == 0 || size < least || size > last.Size {
 		return last, err
 	}
+	if first, err := l.First(ctx, ws); err != nil || size < first {
+		return last, err // what it leaves out is years old
+	}
 	cp, _, err := tree.Parse(note, string(ws), ledger.Ring(ctx, l.Sealer, ws))
 	if err != nil {
 		return cp, Damaged(err)
@@ -87,6 +90,20 @@ func (l Log) published(ctx context.Context, ws steward.WorkspaceID, least uint64
 	return cp, nil
 }
 
+// First is the log's minimum index: entries before it were pruned, and no proof of them can be made any more.
+func (l Log) First(ctx context.Context, ws steward.WorkspaceID) (uint64, error) {
+	head, err := l.Store.Head(ctx, ws)
+	return head.First, err
+}
+
+// pruned is of kind Gone where a tile, or with level 0 a bundle, ends at or before the minimum index.
+func (l Log) pruned(ctx context.Context, ws steward.WorkspaceID, level int, n uint64) error {
+	if first, err := l.First(ctx, ws); err != nil || n < first>>(tree.Bits*(level+1)) {
+		return errors.Join(err, ledger.PrunedBefore(first))
+	}
+	return nil
+}
+
 // Damaged says that the ledger isn't what was signed.
 func Damaged(err error) error {
 	return steward.Errorf(steward.Internal, "the ledger was changed or damaged; run `steward verify`").Because(err)
@@ -99,6 +116,9 @@ func (l Log) Tile(ctx context.Context, ws steward.WorkspaceID, level int, n uint
 		return nil, err
 	}
 	if len(tiles) == 0 || tiles[0].N != n || len(tiles[0].Hashes) < width*tree.HashSize {
+		if err := l.pruned(ctx, ws, level, n); err != nil {
+			return nil, err
+		}
 		return nil, steward.Errorf(steward.NotFound, "the log has no such tile; its checkpoint tells how large it is")
 	}
 	return tiles[0].Hashes[:width*tree.HashSize], nil
@@ -114,6 +134,9 @@ func (l Log) Bundle(ctx context.Context, ws steward.WorkspaceID, n uint64, width
 	end := n*tree.Width + uint64(width)
 	if end > head.Signed {
 		return nil, steward.Errorf(steward.NotFound, "the log has no such entries; its checkpoint tells how large it is")
+	}
+	if err := l.pruned(ctx, ws, 0, n); err != nil {
+		return nil, err
 	}
 	var bundle []byte
 	for next := n * tree.Width; next < end; {

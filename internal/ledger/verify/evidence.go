@@ -96,7 +96,9 @@ func (v *verification) explain(e *readEntry) {
 	if err != nil {
 		return // it was found unreadable
 	}
-	if e.kind == ledger.PurgeBegun {
+	if first, last, ok := h.Prunes(); ok && e.kind == ledger.PurgeBegun {
+		v.pruned[first] = Pruned{Entries: first, By: e.seq, At: h.Time, Last: last}
+	} else if e.kind == ledger.PurgeBegun {
 		for _, scope := range h.Targets {
 			v.purged[steward.Scope(scope)] = true
 		}
@@ -121,6 +123,34 @@ func (v *verification) absences() {
 		if !slices.ContainsFunc(steward.ParseScopes(list), func(scope steward.Scope) bool { return v.purged[scope] }) {
 			v.findAt(v.absent[list], "from entry %d on, parts are missing, and no purge on record explains it", v.absent[list])
 		}
+	}
+}
+
+// begin goes to where the ledger begins: by the tree's hashes there where something was pruned. That they are right
+// shows at the first checkpoint behind.
+func (v *verification) begin(ctx context.Context) error {
+	if v.first == 0 {
+		return v.checkpointsUpTo(ctx, 0)
+	}
+	v.tree = nil
+	if err := v.checkpointsUpTo(ctx, v.first); err != nil || v.tree != nil {
+		return err
+	}
+	edge, err := ledger.ReadEdge(ctx, v.src.Store, v.ws, v.first)
+	if err != nil {
+		return v.damage(ctx, err, fmt.Sprintf("a tile over what was before entry %d", v.first))
+	}
+	v.held, v.base = v.first, edge.Hashes()
+	v.tree, err = tree.Ranges.NewRange(0, v.first, v.base)
+	return err
+}
+
+// beginning finds that the ledger begins later than what is on record says.
+func (v *verification) beginning() {
+	if by, ok := v.pruned[v.first]; ok {
+		v.report.Pruned = &by
+	} else if v.first > 0 {
+		v.findAt(v.first, "the ledger begins with entry %d, and no purge on record explains that those before it are gone", v.first)
 	}
 }
 
@@ -205,7 +235,7 @@ func (v *verification) tiles(ctx context.Context) error {
 	}
 	for level := 0; size>>(tree.Bits*(level+1)) > 0; level++ {
 		full := size >> (tree.Bits * (level + 1))
-		for next := uint64(0); next < full; {
+		for next := v.first >> (tree.Bits * (level + 1)); next < full; { // those that end before it are pruned
 			tiles, err := v.src.Store.Tiles(ctx, v.ws, level, next, int(min(tilesAtOnce, full-next)))
 			if err != nil {
 				return v.damage(ctx, err, fmt.Sprintf("tile %d of level %d", next, level))

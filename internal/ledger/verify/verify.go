@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/transparency-dev/merkle/compact"
 
@@ -39,6 +40,15 @@ type Report struct {
 	Findings   []Finding          `json:"findings"`
 	Checkpoint *ledger.Checkpoint `json:"checkpoint,omitempty"` // the last one with a valid signature
 	Unsigned   uint64             `json:"unsigned"`             // entries behind it, which nothing vouches for yet
+	Pruned     *Pruned            `json:"pruned,omitempty"`     // where the ledger doesn't begin with entry 0
+}
+
+// Pruned is what of a ledger went when its time was up, and what on record says so.
+type Pruned struct {
+	Entries uint64        `json:"entries"` // those numbered 0 to Entries-1; Entries is the log's minimum index
+	By      uint64        `json:"by"`      // the entry that named them before they went
+	At      time.Time     `json:"at"`      // when it was written
+	Last    steward.Scope `json:"last"`    // the ground: the last of their periods, whose end had come
 }
 
 // Finding is one thing that isn't as it was written.
@@ -51,12 +61,14 @@ type Finding struct {
 // times, each part against its header, the tree against each checkpoint, their signatures and who was to
 // sign them, intents against outcomes, and the remembered checkpoints. It can run beside a process that
 // writes; what is added meanwhile is left out. Damage is a finding; an error means that it couldn't be
-// verified. progress (which may be nil) is told how many entries are done, now and then.
+// verified. Of a ledger whose beginning was pruned it reads what is left, from the tree's hashes there, which the
+// checkpoints behind vouch for; an entry on record has to say that the beginning went. progress (which may be nil)
+// is told how many entries are done, now and then.
 //
 // What it can't see from here: a whole store put back to an older state of its own, unless a checkpoint of
 // the newer one is among those remembered.
 func Ledger(ctx context.Context, src Source, ws steward.WorkspaceID, progress func(done, total uint64)) (Report, error) {
-	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: tree.Ranges.NewEmptyRange(0), open: map[uint64]bool{}, absent: map[string]uint64{}, purged: map[steward.Scope]bool{}, key: 1}
+	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: tree.Ranges.NewEmptyRange(0), open: map[uint64]bool{}, absent: map[string]uint64{}, purged: map[steward.Scope]bool{}, pruned: map[uint64]Pruned{}, key: 1}
 	for _, kind := range ledger.Kinds() {
 		v.kinds = append(v.kinds, string(kind))
 	}
@@ -71,6 +83,12 @@ func Ledger(ctx context.Context, src Source, ws steward.WorkspaceID, progress fu
 		progress = func(uint64, uint64) {}
 	}
 	err := v.run(ctx, progress)
+	if err == nil && len(v.report.Findings) > 0 {
+		// What was pruned meanwhile isn't missing.
+		if now, err := src.Store.Head(ctx, ws); err == nil && now.First > v.first {
+			return Ledger(ctx, src, ws, progress)
+		}
+	}
 	return v.report, err
 }
 
@@ -93,6 +111,8 @@ type verification struct {
 	open   map[uint64]bool
 	absent map[string]uint64      // the first entry that misses a part sealed in these periods
 	purged map[steward.Scope]bool // on record
+	pruned map[uint64]Pruned      // on record too, by what they made the first entry
+	first  uint64                 // the first entry that is kept
 	known  []ledger.Checkpoint    // that are remembered, by size, and weren't reached yet
 
 	checkpoints []ledger.StoredCheckpoint // read ahead
@@ -158,6 +178,7 @@ func (v *verification) ledger(ctx context.Context, progress func(done, total uin
 	if _, err := v.ring(1); err != nil {
 		return err
 	}
+	v.first = head.First
 	v.remember(head)
 	if err := v.entries(ctx, head, progress); err != nil {
 		return err
@@ -166,6 +187,7 @@ func (v *verification) ledger(ctx context.Context, progress func(done, total uin
 		return err
 	}
 	v.absences()
+	v.beginning()
 	if err := v.tiles(ctx); err != nil {
 		return err
 	}
@@ -178,11 +200,11 @@ func (v *verification) ledger(ctx context.Context, progress func(done, total uin
 // entries reads all entries up to the head. Pages are read and hashed beside each other, and looked at in
 // their order.
 func (v *verification) entries(ctx context.Context, head ledger.Head, progress func(done, total uint64)) error {
-	if err := v.checkpointsUpTo(ctx, 0); err != nil {
+	if err := v.begin(ctx); err != nil {
 		return err
 	}
-	next := uint64(0)
-	for page := range ledger.Pages(ctx, 0, head.Next, ledger.ReadersAhead, v.read) {
+	next := v.first
+	for page := range ledger.Pages(ctx, next, head.Next, ledger.ReadersAhead, v.read) {
 		progress(page.from, head.Next)
 		if page.err != nil {
 			if err := v.unreadable(ctx, page); err != nil {
@@ -303,6 +325,7 @@ func (v *verification) pair(ctx context.Context, e *readEntry) error {
 		v.findAt(e.seq, "entry %d is an outcome that names no intent", e.seq)
 	case v.open[e.intent]:
 		delete(v.open, e.intent)
+	case e.intent < v.first: // pruned
 	case v.unread != "": // its intent may be among what can't be read
 	default:
 		rows, err := v.src.Store.Rows(ctx, v.ws, e.intent, 1, false)
@@ -381,6 +404,7 @@ func (v *verification) signedBy(cp ledger.Checkpoint, number int) error {
 	switch {
 	case number == v.key:
 	case number > v.key && v.tree == nil: // the entry that brought it in is missing, which was found
+	case number > v.key && v.first > 0 && v.held == v.first: // or pruned
 	default:
 		v.find("the checkpoint over %d entries is signed with the log's key %d, and key %d was in force", cp.Size, number, v.key)
 	}
@@ -421,7 +445,7 @@ func (v *verification) ending(ctx context.Context, head ledger.Head) error {
 	} else if head.Signed > v.signed {
 		v.find("the checkpoint over %d entries is missing", head.Signed)
 	}
-	if head.Last != v.last && v.report.Entries == head.Next {
+	if head.Last != v.last && v.report.Entries == head.Next-v.first {
 		v.find("the head of the ledger and its last entry differ in time")
 	}
 
