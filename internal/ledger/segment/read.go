@@ -281,6 +281,9 @@ func (s *Store) Tiles(ctx context.Context, ws steward.WorkspaceID, level int, fr
 		}
 		before := len(list)
 		err := s.read(ctx, ws, last, func(segment *Segment) error {
+			if segment.First > last {
+				return nil // it was pruned
+			}
 			some, err := s.tiles(ctx, ws, segment, level, n, limit-before)
 			list = append(list[:before], some...)
 			return err

@@ -21,7 +21,8 @@ import (
 // Log is what a folder holds.
 type Log struct {
 	Origin  string   // its name, from the checkpoint
-	Headers [][]byte // of all entries that the checkpoint covers
+	First   int      // the number of the first entry that wasn't pruned
+	Headers [][]byte // of all entries from that on that the checkpoint covers
 	Root    [32]byte // of the tree over them, by RFC 6962
 }
 
@@ -76,9 +77,17 @@ func Check(dir string) (Log, error) {
 	}
 	l.Origin = lines[0]
 
+	// minimum-index: where a log begins that was pruned.
+	if text := strings.TrimSpace(string(read("minimum-index"))); text != "" {
+		if l.First, err = strconv.Atoi(text); err != nil || l.First < 0 || l.First%256 != 0 || l.First > size {
+			return l, fmt.Errorf("the minimum index is %q", text)
+		}
+	}
+	explained := l.First == 0
+
 	// Entries: bundles of 256, each entry behind its length.
 	var level [][32]byte
-	for n := 0; n*256 < size; n++ {
+	for n := l.First / 256; n*256 < size; n++ {
 		bundle := read("tile/entries/" + number(n, min(256, size-n*256)))
 		for len(bundle) >= 2 {
 			length := int(binary.BigEndian.Uint16(bundle))
@@ -88,23 +97,41 @@ func Check(dir string) (Log, error) {
 			header := bundle[2 : 2+length]
 			bundle = bundle[2+length:]
 			var h struct {
-				Seq *int `json:"seq"`
+				Seq     *int     `json:"seq"`
+				Kind    string   `json:"kind"`
+				Targets []string `json:"targets"`
 			}
-			if json.Unmarshal(header, &h) != nil || h.Seq == nil || *h.Seq != len(l.Headers) {
-				return l, fmt.Errorf("entry %d says it is another", len(l.Headers))
+			if json.Unmarshal(header, &h) != nil || h.Seq == nil || *h.Seq != l.First+len(l.Headers) {
+				return l, fmt.Errorf("entry %d says it is another", l.First+len(l.Headers))
+			}
+			if h.Kind == "purge.begun" && len(h.Targets) == 2 && h.Targets[0] == fmt.Sprintf("entries/0-%d", l.First-1) {
+				explained = true
 			}
 			l.Headers = append(l.Headers, header)
 			level = append(level, sha256.Sum256(append([]byte{0}, header...)))
 		}
 	}
-	if len(level) != size {
-		return l, fmt.Errorf("%d entries, and %d are signed", len(level), size)
+	if l.First+len(level) != size {
+		return l, fmt.Errorf("entries %d to %d, and %d are signed", l.First, l.First+len(level)-1, size)
 	}
-	if l.Root = root(level); string(l.Root[:]) != string(want) {
-		return l, fmt.Errorf("the entries are not what was signed")
+	if !explained {
+		return l, fmt.Errorf("no entry says that those before %d were pruned", l.First)
 	}
-	// Tiles: the hashes of every eighth level, 256 to a tile.
-	for depth := 0; len(level) > 0; depth++ {
+	// Tiles: the hashes of every eighth level, 256 to a tile. What was pruned has its roots in the first tile of
+	// each level that wasn't; the checkpoint's root tells whether they are right.
+	var edge [][32]byte // the roots of the largest whole trees, from the right
+	for depth, first := 0, l.First; first+len(level) > 0; depth, first = depth+1, first/256 {
+		skipped := first % 256
+		tile := read(fmt.Sprintf("tile/%d/%s", depth, number(first/256, min(256, skipped+len(level)))))
+		if len(tile) < skipped*32 {
+			return l, fmt.Errorf("the first tile of level %d that wasn't pruned is missing", depth)
+		}
+		before := make([][32]byte, skipped)
+		for i := range before {
+			copy(before[i][:], tile[i*32:])
+		}
+		level = append(before, level...)
+		first -= skipped
 		var above [][32]byte
 		for n := 0; n*256 < len(level); n++ {
 			hashes := level[n*256 : min((n+1)*256, len(level))]
@@ -112,14 +139,34 @@ func Check(dir string) (Log, error) {
 			for _, h := range hashes {
 				tile = append(tile, h[:]...)
 			}
-			if string(read(fmt.Sprintf("tile/%d/%s", depth, number(n, len(hashes))))) != string(tile) {
-				return l, fmt.Errorf("tile %d of level %d is not what the entries hash to", n, depth)
+			if string(read(fmt.Sprintf("tile/%d/%s", depth, number(first/256+n, len(hashes))))) != string(tile) {
+				return l, fmt.Errorf("tile %d of level %d is not what the entries hash to", first/256+n, depth)
 			}
 			if len(hashes) == 256 {
 				above = append(above, root(hashes))
+				continue
+			}
+			for bit := 1; bit < 256; bit *= 2 {
+				if len(hashes)&bit != 0 {
+					edge = append(edge, root(hashes[len(hashes)-bit:]))
+					hashes = hashes[:len(hashes)-bit]
+				}
 			}
 		}
 		level = above
+	}
+	for i, whole := range edge {
+		if i == 0 {
+			l.Root = whole
+		} else {
+			l.Root = node(whole, l.Root)
+		}
+	}
+	if size == 0 {
+		l.Root = root(nil)
+	}
+	if string(l.Root[:]) != string(want) {
+		return l, fmt.Errorf("the entries are not what was signed")
 	}
 	return l, nil
 }
@@ -136,7 +183,10 @@ func root(hashes [][32]byte) [32]byte {
 	for k*2 < len(hashes) {
 		k *= 2
 	}
-	left, right := root(hashes[:k]), root(hashes[k:])
+	return node(root(hashes[:k]), root(hashes[k:]))
+}
+
+func node(left, right [32]byte) [32]byte {
 	return sha256.Sum256(append(append([]byte{1}, left[:]...), right[:]...))
 }
 
