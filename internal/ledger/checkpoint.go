@@ -109,28 +109,9 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 	if err != nil {
 		return Checkpoint{}, nil, err
 	}
-	var last Checkpoint
-	at, key := &tree.Edge{}, 1
-	if head.Signed > 0 {
-		stored, err := l.store.Checkpoints(ctx, ws, head.Signed, 1)
-		if err != nil {
-			return Checkpoint{}, nil, err
-		}
-		if len(stored) == 0 || stored[0].Size != head.Signed {
-			return Checkpoint{}, nil, unsignable(ws, fmt.Errorf("ledger: checkpoint %d is missing", head.Signed))
-		}
-		if last, key, _, err = tree.Open(stored[0].Note, stored[0].Size, stored[0].Range, string(ws), ring); err != nil {
-			return Checkpoint{}, nil, unsignable(ws, err)
-		}
-		if head.Next == last.Size {
-			return last, nil, nil
-		}
-		if at, err = ReadEdge(ctx, l.store, ws, last.Size); err != nil {
-			return Checkpoint{}, nil, err
-		}
-		if !bytes.Equal(bytes.Join(at.Hashes(), nil), stored[0].Range) {
-			return Checkpoint{}, nil, unsignable(ws, errors.New("ledger: the tiles are of another tree"))
-		}
+	last, key, at, err := Standing(ctx, l.store, ws, head.Signed, ring)
+	if err != nil || head.Signed > 0 && head.Next == last.Size {
+		return last, nil, err
 	}
 
 	size := head.Next
@@ -139,7 +120,13 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 	} else {
 		written = &unsigned{from: size} // nothing to compare with: begun by a process that is gone
 	}
-	origin := l.origin + "/" + string(ws)
+	origin := last.Origin
+	if origin == "" {
+		origin = Name(l.origin, ws)
+	}
+	if l.names[ws] != "" {
+		origin = l.names[ws]
+	}
 	for {
 		step := min(size, at.Size+signStep)
 		rotations, err := l.readBack(ctx, ws, at, step, written)
@@ -167,6 +154,31 @@ func (l *Ledger) sign(ctx context.Context, ws steward.WorkspaceID, written *unsi
 			return Checkpoint{}, nil, err
 		}
 	}
+}
+
+// Standing is a workspace's checkpoint of a size, which is the last one's, with the number of its key and the tree's
+// right edge there, all held against each other. Of size 0 it is the empty tree's, and the first key.
+func Standing(ctx context.Context, store Reader, ws steward.WorkspaceID, size uint64, ring tree.Ring) (last Checkpoint, key int, at *tree.Edge, err error) {
+	if size == 0 {
+		return Checkpoint{}, 1, &tree.Edge{}, nil
+	}
+	stored, err := store.Checkpoints(ctx, ws, size, 1)
+	if err != nil {
+		return Checkpoint{}, 0, nil, err
+	}
+	if len(stored) == 0 || stored[0].Size != size {
+		return Checkpoint{}, 0, nil, unsignable(ws, fmt.Errorf("ledger: checkpoint %d is missing", size))
+	}
+	if last, key, _, err = tree.Open(stored[0].Note, stored[0].Size, stored[0].Range, string(ws), ring); err != nil {
+		return Checkpoint{}, 0, nil, unsignable(ws, err)
+	}
+	if at, err = ReadEdge(ctx, store, ws, size); err != nil {
+		return Checkpoint{}, 0, nil, err
+	}
+	if !bytes.Equal(bytes.Join(at.Hashes(), nil), stored[0].Range) {
+		return Checkpoint{}, 0, nil, unsignable(ws, errors.New("ledger: the tiles are of another tree"))
+	}
+	return last, key, at, nil
 }
 
 // leaves is a page of entries as a checkpoint needs them.

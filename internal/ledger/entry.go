@@ -50,6 +50,9 @@ const (
 	PurgeDone         Kind = "purge.done"
 	ServerStarted     Kind = "server.started"
 	KeyRotated        Kind = "ledger.key_rotated"
+	LogRestarted      Kind = "ledger.restarted"
+	BackupBegun       Kind = "backup.begun"
+	BackupRestored    Kind = "backup.restored"
 )
 
 // kinds is the one table of them: whatever shows, maps or tests kinds ranges over it.
@@ -94,6 +97,9 @@ var kinds = [...]struct {
 	{PurgeDone, "purge done"},
 	{ServerStarted, "server started"},
 	{KeyRotated, "signing key replaced"},
+	{LogRestarted, "new log begun, entries lost"},
+	{BackupBegun, "backup begun"},
+	{BackupRestored, "backup restored"},
 }
 
 // Kinds lists every kind.

@@ -28,6 +28,10 @@ type Config struct {
 	Log    *slog.Logger // nil for none
 	Node   string       // this process, unlike any other's at any time; made at random where empty
 
+	// Renamed are the logs whose checkpoints have another name from here on, as Restart says. All others keep the one
+	// that their last checkpoint has.
+	Renamed map[steward.WorkspaceID]string
+
 	// Checkpoints is told each new checkpoint, in order, once it is stored: to keep it where nobody who
 	// can write to the store can. It may be nil. Its error is logged, and the note is not offered again.
 	Checkpoints func(ctx context.Context, ws steward.WorkspaceID, note string) error
@@ -40,6 +44,7 @@ type Ledger struct {
 	now    func() time.Time
 	rand   io.Reader
 	origin string
+	names  map[steward.WorkspaceID]string
 	log    *slog.Logger
 	node   string
 	tell   func(ctx context.Context, ws steward.WorkspaceID, note string) error
@@ -70,7 +75,7 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 		return nil, steward.Errorf(steward.Invalid, "%q can't name a log; use a host name, such as steward.example.com", c.Origin)
 	}
 	l := &Ledger{
-		store: c.Store, sealer: c.Sealer, now: c.Now, rand: c.Rand, origin: c.Origin, log: c.Log, node: c.Node, tell: c.Checkpoints,
+		store: c.Store, sealer: c.Sealer, now: c.Now, rand: c.Rand, origin: c.Origin, names: c.Renamed, log: c.Log, node: c.Node, tell: c.Checkpoints,
 		queue:   make(chan *request, queued),
 		closing: make(chan struct{}), stopped: make(chan struct{}), rested: make(chan struct{}),
 		changed: make(chan struct{}, 1),

@@ -58,7 +58,7 @@ func (l *Ledger) Rotate(ctx context.Context, ws steward.WorkspaceID, e Entry) (C
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	vkey, err := next.Verifier(l.origin + "/" + string(ws))
+	vkey, err := next.Verifier(before.Origin)
 	if err != nil {
 		return Checkpoint{}, err
 	}

@@ -106,6 +106,9 @@ var kinds = [...]struct {
 	{kind: ledger.PurgeDone, as: deletes},
 	{kind: ledger.ServerStarted},
 	{kind: ledger.KeyRotated, as: updates},
+	{kind: ledger.LogRestarted, as: updates},
+	{kind: ledger.BackupBegun, as: reads},
+	{kind: ledger.BackupRestored, as: updates},
 }
 
 // effects are the activities of calls, by what they do to the world. Sending is none of the API's four.

@@ -68,7 +68,7 @@ func (v *verification) readRow(row *ledger.Row, b *layout.Brief, scratch *[]byte
 	if !v.src.HeadersOnly {
 		e.holdParts(row, b)
 	}
-	if e.kind == ledger.KeyRotated || e.kind == ledger.PurgeBegun || len(e.absent) > 0 {
+	if e.kind == ledger.KeyRotated || e.kind == ledger.LogRestarted || e.kind == ledger.PurgeBegun || len(e.absent) > 0 {
 		e.whole = &ledger.Row{Seq: row.Seq, Header: bytes.Clone(row.Header)}
 	}
 	return e
@@ -102,6 +102,9 @@ func (v *verification) explain(e *readEntry) {
 		for _, scope := range h.Targets {
 			v.purged[steward.Scope(scope)] = true
 		}
+	}
+	if e.kind == ledger.LogRestarted {
+		v.restarted(&h)
 	}
 	for _, i := range e.absent {
 		var periods []steward.Scope
@@ -266,7 +269,7 @@ func (v *verification) tiles(ctx context.Context) error {
 	return nil
 }
 
-// remember takes the checkpoints that are this ledger's from those remembered, and reports those that speak
+// remember takes the checkpoints that are this ledger's from those remembered, and keeps those apart that speak
 // of more than there is.
 func (v *verification) remember(head ledger.Head) {
 	seen := map[string]bool{}
@@ -280,7 +283,7 @@ func (v *verification) remember(head ledger.Head) {
 		case err != nil:
 			v.find("a remembered checkpoint isn't signed with this ledger's key: one of them was replaced")
 		case cp.Size > head.Next:
-			v.findAt(head.Next, "a checkpoint over %d entries is remembered and the ledger has %d: it was put back to an older state", cp.Size, head.Next)
+			v.disputed = append(v.disputed, cp)
 		case cp.Size > 0:
 			v.known = append(v.known, cp)
 		}
@@ -301,7 +304,7 @@ func (v *verification) remembered(size uint64) error {
 			return err
 		}
 		if !bytes.Equal(root, cp.Root) {
-			v.find("the first %d entries aren't those of a remembered checkpoint: the ledger was written anew", cp.Size)
+			v.disputed = append(v.disputed, cp)
 		}
 	}
 	return nil

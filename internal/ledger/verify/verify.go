@@ -41,6 +41,7 @@ type Report struct {
 	Checkpoint *ledger.Checkpoint `json:"checkpoint,omitempty"` // the last one with a valid signature
 	Unsigned   uint64             `json:"unsigned"`             // entries behind it, which nothing vouches for yet
 	Pruned     *Pruned            `json:"pruned,omitempty"`     // where the ledger doesn't begin with entry 0
+	Losses     []Loss             `json:"losses,omitempty"`     // that the ledger says itself
 }
 
 // Pruned is what of a ledger went when its time was up, and what on record says so.
@@ -115,6 +116,10 @@ type verification struct {
 	first  uint64                 // the first entry that is kept
 	known  []ledger.Checkpoint    // that are remembered, by size, and weren't reached yet
 
+	disputed  []ledger.Checkpoint // that are remembered, and aren't over what is here
+	renamings []renaming
+	restarts  []restart
+
 	checkpoints []ledger.StoredCheckpoint // read ahead
 	from        uint64                    // the next to read
 	signed      uint64                    // the size of the largest seen
@@ -187,6 +192,7 @@ func (v *verification) ledger(ctx context.Context, progress func(done, total uin
 		return err
 	}
 	v.absences()
+	v.losses(head)
 	v.beginning()
 	if err := v.tiles(ctx); err != nil {
 		return err
@@ -363,6 +369,7 @@ func (v *verification) checkpointsUpTo(ctx context.Context, size uint64) error {
 		if err := v.signedBy(cp, number); err != nil {
 			return err
 		}
+		v.named(v.report.Checkpoint, cp)
 		v.report.Checkpoint = &cp
 		if v.tree != nil && v.tree.End() == cp.Size {
 			root, err := tree.Root(v.tree)

@@ -21,6 +21,20 @@ const readBuffer = 64 << 10
 
 // Open opens what was written, and refuses what isn't a file or not the one with this label.
 func Open(content io.ReaderAt, size int64, label Label) (*File, error) {
+	f, err := open(content, size)
+	if err != nil {
+		return nil, err
+	}
+	for key, want := range label.metadata() {
+		if is, _ := f.file.Lookup(key); is != want {
+			return nil, fmt.Errorf("columns: the file says %s=%q, not %q: it is another one", key, is, want)
+		}
+	}
+	return f, nil
+}
+
+// open refuses what isn't a file.
+func open(content io.ReaderAt, size int64) (*File, error) {
 	f := &File{leaves: map[string]int{}}
 	return f, guarded(func() (err error) {
 		// The library makes room for a footer as long as the file says.
@@ -33,11 +47,6 @@ func Open(content io.ReaderAt, size int64, label Label) (*File, error) {
 		}
 		if f.file, err = parquet.OpenFile(content, size, parquet.ReadBufferSize(readBuffer)); err != nil {
 			return fmt.Errorf("columns: %w", err)
-		}
-		for key, want := range label.metadata() {
-			if is, _ := f.file.Lookup(key); is != want {
-				return fmt.Errorf("columns: the file says %s=%q, not %q: it is another one", key, is, want)
-			}
 		}
 		for i, path := range f.file.Schema().Columns() {
 			f.leaves[strings.Join(path, ".")] = i
