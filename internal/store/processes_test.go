@@ -24,10 +24,11 @@ import (
 )
 
 var (
-	nodeData  = flag.String("node-data", "", "makes the test binary a process that writes to this database")
-	nodeKeys  = flag.String("node-keys", "", "its keyring")
-	nodeRoot  = flag.String("node-root", "", "its root key's folder")
-	nodeCalls = flag.Int("node-calls", 0, "calls of each of its writers")
+	nodeData    = flag.String("node-data", "", "makes the test binary a process that writes to this database")
+	nodeKeys    = flag.String("node-keys", "", "its keyring")
+	nodeRoot    = flag.String("node-root", "", "its root key's folder")
+	nodeCalls   = flag.Int("node-calls", 0, "calls of each of its writers")
+	nodePatient = flag.Bool("node-patient", false, "goes on where the database can't be reached for a while")
 )
 
 const nodeWriters, nodeWorkspaces = 3, 2
@@ -101,14 +102,18 @@ func (n *node) write(t testing.TB, calls int, refused func(error), acknowledged 
 	wg.Wait()
 }
 
-// TestNode is a process that TestProcessesShareWorkspaces starts.
+// TestNode is a process that TestProcessesShareWorkspaces and TestKilledOverPostgres start.
 func TestNode(t *testing.T) {
 	if *nodeData == "" {
 		t.Skip("this is what other tests start as processes of their own")
 	}
 	n := openNode(t, *nodeData, *nodeKeys, *nodeRoot)
 	var mu sync.Mutex
-	n.write(t, *nodeCalls, func(err error) { t.Error(err) }, func(ws steward.WorkspaceID, seq uint64, run steward.RunID) {
+	n.write(t, *nodeCalls, func(err error) {
+		if !*nodePatient {
+			t.Error(err)
+		}
+	}, func(ws steward.WorkspaceID, seq uint64, run steward.RunID) {
 		mu.Lock()
 		defer mu.Unlock()
 		fmt.Println("acknowledged", ws, seq, run)
