@@ -84,58 +84,99 @@ func TestTesseraAcceptsOurLogs(t *testing.T) {
 	}
 }
 
-// accepts looks at a log in an exported folder and over HTTP.
-func accepts(t *testing.T, open opener, seal bool) {
+// house is a ledger whose log is shown over HTTP.
+type house struct {
+	keys      *keyring.Keyring
+	catalog   store.Segments
+	record    *segment.Store
+	archivist *segment.Archivist
+	book      *ledger.Ledger
+	shown     tlog.Log
+	over      *client.HTTPFetcher
+}
+
+func newHouse(t *testing.T, open opener, now func() time.Time) *house {
+	t.Helper()
 	ctx := context.Background()
 	keeper := keyring.FileKeeper{Dir: filepath.Join(t.TempDir(), "root")}
 	must(t, keeper.Create(rand.Reader))
 	ring, err := open(t, true)
 	must(t, err)
-	keys, err := keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: ring}, Keeper: keeper, Rand: rand.Reader})
+	h := &house{}
+	h.keys, err = keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: ring}, Keeper: keeper, Rand: rand.Reader})
 	must(t, err)
 	data, err := open(t, false)
 	must(t, err)
-	record := &segment.Store{Store: store.Ledger{DB: data}, Manifest: store.Segments{DB: data}, Blobs: blob.Folder{Dir: t.TempDir(), Now: time.Now}}
-	archivist := &segment.Archivist{Store: record, Catalog: store.Segments{DB: data}, Sealer: keys, Spool: t.TempDir(), Now: time.Now, Rand: rand.Reader, Entries: 256}
-	book, err := ledger.Open(ctx, ledger.Config{Store: record, Sealer: keys, Now: time.Now, Rand: rand.Reader, Origin: "steward.test"})
+	h.catalog = store.Segments{DB: data}
+	h.record = &segment.Store{Store: store.Ledger{DB: data}, Manifest: h.catalog, Blobs: blob.Folder{Dir: t.TempDir(), Now: now}}
+	h.archivist = &segment.Archivist{Store: h.record, Catalog: h.catalog, Sealer: h.keys, Spool: t.TempDir(), Now: now, Rand: rand.Reader, Entries: 256}
+	h.book, err = ledger.Open(ctx, ledger.Config{Store: h.record, Sealer: h.keys, Now: now, Rand: rand.Reader, Origin: "steward.test"})
 	must(t, err)
 	t.Cleanup(func() {
-		must(t, book.Close(ctx))
-		record.Close()
+		must(t, h.book.Close(ctx))
+		h.record.Close()
 		must(t, errors.Join(data.Close(), ring.Close()))
 	})
-	shown := tlog.Log{Store: record, Sealer: keys}
-
-	server := httptest.NewServer(shown.Handler(func(w http.ResponseWriter, _ *http.Request, err error) {
+	h.shown = tlog.Log{Store: h.record, Sealer: h.keys}
+	server := httptest.NewServer(h.shown.Handler(func(w http.ResponseWriter, _ *http.Request, err error) {
 		status := http.StatusInternalServerError
-		if steward.KindOf(err) == steward.NotFound {
+		switch steward.KindOf(err) {
+		case steward.NotFound:
 			status = http.StatusNotFound
+		case steward.Gone:
+			status = http.StatusGone
 		}
 		http.Error(w, steward.Message(err), status)
 	}))
-	defer server.Close()
+	t.Cleanup(server.Close)
 	at, err := url.Parse(server.URL + "/tlog/ws_1/")
 	must(t, err)
-	over, err := client.NewHTTPFetcher(at, server.Client())
+	h.over, err = client.NewHTTPFetcher(at, server.Client())
 	must(t, err)
+	return h
+}
+
+// append adds entries up to a size, and has them signed.
+func (h *house) append(t *testing.T, from, to uint64) {
+	t.Helper()
+	ctx := context.Background()
+	events := make([]ledger.Event, 0, 1000)
+	for ; from < to; from++ {
+		if events = append(events, ledger.Event{Entry: ledger.Entry{Kind: ledger.RunRead, Records: int(from)}}); len(events) == 1000 || from == to-1 {
+			_, err := h.book.AppendAll(ctx, ws, events...)
+			must(t, err)
+			events = events[:0]
+		}
+	}
+	_, err := h.book.Checkpoint(ctx, ws)
+	must(t, err)
+}
+
+// verifierIn reads the key of an exported log.
+func verifierIn(t *testing.T, folder string) note.Verifier {
+	t.Helper()
+	vkey, err := os.ReadFile(filepath.Join(folder, "vkey"))
+	must(t, err)
+	verifier, err := note.NewVerifier(string(bytes.TrimSpace(vkey)))
+	must(t, err)
+	return verifier
+}
+
+// accepts looks at a log in an exported folder and over HTTP.
+func accepts(t *testing.T, open opener, seal bool) {
+	ctx := context.Background()
+	h := newHouse(t, open, time.Now)
+	record, shown, over := h.record, h.shown, h.over
 	folder := t.TempDir()
 	in := client.FileFetcher{Root: folder}
 
 	var tracker *client.LogStateTracker
 	size := uint64(0)
 	for _, to := range []uint64{1, 255, 256, 257, 1000, 2600} {
-		events := make([]ledger.Event, 0, 1000)
-		for ; size < to; size++ {
-			if events = append(events, ledger.Event{Entry: ledger.Entry{Kind: ledger.RunRead, Records: int(size)}}); len(events) == 1000 || size == to-1 {
-				_, err := book.AppendAll(ctx, ws, events...)
-				must(t, err)
-				events = events[:0]
-			}
-		}
-		_, err := book.Checkpoint(ctx, ws)
-		must(t, err)
+		h.append(t, size, to)
+		size = to
 		if seal {
-			must(t, archivist.Pass(ctx))
+			must(t, h.archivist.Pass(ctx))
 			rows, err := record.Store.Rows(ctx, ws, 0, 1, false)
 			must(t, err)
 			if len(rows) == 1 && rows[0].Seq != to/256*256 {
@@ -144,10 +185,7 @@ func accepts(t *testing.T, open opener, seal bool) {
 		}
 		cp, err := shown.Export(ctx, ws, folder, nil)
 		must(t, err)
-		vkey, err := os.ReadFile(filepath.Join(folder, "vkey"))
-		must(t, err)
-		verifier, err := note.NewVerifier(string(bytes.TrimSpace(vkey)))
-		must(t, err)
+		verifier := verifierIn(t, folder)
 		for name, fetcher := range map[string]fsck.Fetcher{"folder": in, "HTTP": over} {
 			if err := fsck.New(origin, verifier, fetcher, leaves, fsck.Opts{N: 2}).Check(ctx); err != nil {
 				t.Errorf("at %d, %s: fsck says %v", to, name, err)
@@ -157,7 +195,7 @@ func accepts(t *testing.T, open opener, seal bool) {
 			if signed.Size != to || !bytes.Equal(signed.Hash, cp.Root) {
 				t.Errorf("at %d, %s: the client reads %+v", to, name, signed)
 			}
-			inclusion(t, fetcher, shown, signed)
+			inclusion(t, fetcher, shown, signed, 0, signed.Size/2, signed.Size-1)
 		}
 		if tracker == nil {
 			tracker, err = client.NewLogStateTracker(ctx, over.ReadTile, nil, verifier, origin, client.UnilateralConsensus(over.ReadCheckpoint))
@@ -176,22 +214,18 @@ func accepts(t *testing.T, open opener, seal bool) {
 	must(t, err)
 	bundle[100] ^= 1
 	must(t, os.WriteFile(path, bundle, 0o644))
-	vkey, err := os.ReadFile(filepath.Join(folder, "vkey"))
-	must(t, err)
-	verifier, err := note.NewVerifier(string(bytes.TrimSpace(vkey)))
-	must(t, err)
-	if err := fsck.New(origin, verifier, in, leaves, fsck.Opts{N: 2}).Check(ctx); err == nil {
+	if err := fsck.New(origin, verifierIn(t, folder), in, leaves, fsck.Opts{N: 2}).Check(ctx); err == nil {
 		t.Error("fsck accepts a changed entry")
 	}
 }
 
 // inclusion lets the client prove entries from tiles, and compares with the proofs that Steward makes.
-func inclusion(t *testing.T, fetcher fsck.Fetcher, shown tlog.Log, cp *log.Checkpoint) {
+func inclusion(t *testing.T, fetcher fsck.Fetcher, shown tlog.Log, cp *log.Checkpoint, entries ...uint64) {
 	t.Helper()
 	ctx := context.Background()
 	builder, err := client.NewProofBuilder(ctx, cp.Size, fetcher.ReadTile)
 	must(t, err)
-	for _, seq := range []uint64{0, cp.Size / 2, cp.Size - 1} {
+	for _, seq := range entries {
 		theirs, err := builder.InclusionProof(ctx, seq)
 		must(t, err)
 		ours, err := shown.Inclusion(ctx, ws, seq, cp.Size)

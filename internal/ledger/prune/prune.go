@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -15,7 +16,8 @@ import (
 	"github.com/stewardhq/steward/internal/ledger/segment"
 )
 
-// Pruner lets whole segments go from a ledger's beginning, headers and tiles too.
+// Pruner lets whole segments go from a ledger's beginning, headers and tiles too. It is safe for concurrent use, and
+// not to be copied.
 type Pruner struct {
 	Store   *segment.Store
 	Catalog Catalog
@@ -23,6 +25,8 @@ type Pruner struct {
 	Sealer  steward.Sealer // for whether a period's key is destroyed; nothing is opened
 	// Held tells whether something forbids that anything goes. It is asked last, before what goes is put on record.
 	Held func(ctx context.Context, ws steward.WorkspaceID) (bool, error)
+
+	ended sync.Map // of workspaces: up to where what went is known to be on record
 }
 
 // Catalog is what names segments, and says where a ledger begins.
@@ -51,7 +55,7 @@ const segmentsAtOnce = 16
 //     segment.Archivist.Sweep, and an end that isn't on record;
 //  3. the objects are deleted;
 //  4. an entry says that they went.
-func (p Pruner) Prune(ctx context.Context, ws steward.WorkspaceID, before time.Time) (Pruned, error) {
+func (p *Pruner) Prune(ctx context.Context, ws steward.WorkspaceID, before time.Time) (Pruned, error) {
 	first, err := p.Ledger.First(ctx, ws)
 	if err != nil {
 		return Pruned{}, err
@@ -97,17 +101,19 @@ func (p Pruner) Prune(ctx context.Context, ws steward.WorkspaceID, before time.T
 }
 
 // end puts on record that the entries before a number went, unless it is.
-func (p Pruner) end(ctx context.Context, ws steward.WorkspaceID, first uint64) error {
-	if first == 0 {
+func (p *Pruner) end(ctx context.Context, ws steward.WorkspaceID, first uint64) error {
+	if known, ok := p.ended.Load(ws); first == 0 || ok && known == first {
 		return nil
 	}
 	said, _, err := p.newest(ctx, ws, ledger.PurgeDone)
-	if err != nil || said >= first {
-		return err
+	if err == nil && said < first {
+		var period steward.Scope
+		if _, period, err = p.newest(ctx, ws, ledger.PurgeBegun); err == nil { // nothing goes that it doesn't name
+			_, err = p.Ledger.Append(ctx, ws, ledger.Pruning(ledger.PurgeDone, ledger.OK, first, period))
+		}
 	}
-	_, period, err := p.newest(ctx, ws, ledger.PurgeBegun) // nothing goes that it doesn't name
 	if err == nil {
-		_, err = p.Ledger.Append(ctx, ws, ledger.Pruning(ledger.PurgeDone, ledger.OK, first, period))
+		p.ended.Store(ws, first)
 	}
 	return err
 }
@@ -117,7 +123,7 @@ var errFound = errors.New("prune: found")
 
 // newest reads the newest entry of a kind about pruning: the first entry that it has kept, and the last period that
 // it has gone; 0 where there is none.
-func (p Pruner) newest(ctx context.Context, ws steward.WorkspaceID, kind ledger.Kind) (first uint64, period steward.Scope, err error) {
+func (p *Pruner) newest(ctx context.Context, ws steward.WorkspaceID, kind ledger.Kind) (first uint64, period steward.Scope, err error) {
 	err = p.Ledger.Read(ctx, ws, ledger.Query{Kind: kind, Backward: true}, func(h ledger.Header) error {
 		if number, last, ok := h.Prunes(); ok {
 			first, period = number, last
@@ -132,16 +138,20 @@ func (p Pruner) newest(ctx context.Context, ws steward.WorkspaceID, kind ledger.
 }
 
 // over lists the segments from the first on that may go.
-func (p Pruner) over(ctx context.Context, ws steward.WorkspaceID, before time.Time) (going []segment.Segment, err error) {
+func (p *Pruner) over(ctx context.Context, ws steward.WorkspaceID, before time.Time) (going []segment.Segment, err error) {
 	open := uint64(math.MaxInt64)
 	if intents, err := p.Store.Intents(ctx, ws); err != nil {
 		return nil, err
 	} else if len(intents) > 0 {
 		open = intents[0].Seq // its outcome is still to come
 	}
-	ended := map[steward.Scope]bool{}
-	span := segment.Span{End: math.MaxInt64, Since: math.MinInt64, Until: math.MaxInt64, Limit: segmentsAtOnce}
-	for {
+	span := segment.Span{End: math.MaxInt64, Since: math.MinInt64, Until: math.MaxInt64, Backward: true, Limit: 1}
+	last, err := p.Store.Manifest.Segments(ctx, ws, span)
+	if err != nil || len(last) == 0 {
+		return nil, err
+	}
+	span.End, span.Backward, span.Limit = last[0].First, false, segmentsAtOnce // the last stays
+	for ended := map[steward.Scope]bool{}; ; {
 		list, err := p.Store.Manifest.Segments(ctx, ws, span)
 		if err != nil {
 			return nil, err
@@ -153,14 +163,14 @@ func (p Pruner) over(ctx context.Context, ws steward.WorkspaceID, before time.Ti
 			going = append(going, list[i])
 		}
 		if len(list) < segmentsAtOnce {
-			return going[:max(len(going), 1)-1], nil // the last stays
+			return going, nil
 		}
 		span.From = list[len(list)-1].End()
 	}
 }
 
 // segmentOver tells whether a segment may go. ended is months that were looked for on record.
-func (p Pruner) segmentOver(ctx context.Context, ws steward.WorkspaceID, s *segment.Segment, before time.Time, ended map[steward.Scope]bool) (bool, error) {
+func (p *Pruner) segmentOver(ctx context.Context, ws steward.WorkspaceID, s *segment.Segment, before time.Time, ended map[steward.Scope]bool) (bool, error) {
 	_, end, _ := steward.TimeScope(steward.ClassLedger, time.UnixMicro(s.Latest)).Period()
 	if end.After(before) || s.State != segment.Locked {
 		return false, nil
@@ -199,7 +209,7 @@ func (p Pruner) segmentOver(ctx context.Context, ws steward.WorkspaceID, s *segm
 
 // names tells whether an entry of a segment has a part that was sealed under a scope: where none has, there may
 // never have been a key, and so no purge of it.
-func (p Pruner) names(ctx context.Context, ws steward.WorkspaceID, s *segment.Segment, scope steward.Scope) (bool, error) {
+func (p *Pruner) names(ctx context.Context, ws steward.WorkspaceID, s *segment.Segment, scope steward.Scope) (bool, error) {
 	quoted := []byte(`"` + string(scope) + `"`)
 	for from := s.First; from < s.End(); {
 		rows, err := ledger.ReadRange(ctx, p.Store, ws, from, min(from+ledger.PageRows, s.End()), false)

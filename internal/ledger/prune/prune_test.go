@@ -108,8 +108,8 @@ func (h *house) book(on ledger.Store) *ledger.Ledger {
 	return l
 }
 
-func (h *house) pruner() prune.Pruner {
-	return prune.Pruner{Store: h.store, Catalog: h.catalog, Ledger: h.Ledger, Sealer: h.keys, Held: func(context.Context, steward.WorkspaceID) (bool, error) { return h.held, nil }}
+func (h *house) pruner() *prune.Pruner {
+	return &prune.Pruner{Store: h.store, Catalog: h.catalog, Ledger: h.Ledger, Sealer: h.keys, Held: func(context.Context, steward.WorkspaceID) (bool, error) { return h.held, nil }}
 }
 
 // prune lets go what is due.
@@ -471,6 +471,20 @@ func TestPrunedInvisibly(t *testing.T) {
 			must(h.t, err)
 			must(h.t, h.catalog.Prune(context.Background(), ws, 1024))
 		}, "begins with entry 1024, and no purge on record explains"},
+		"it isn't signed": {func(h *house) {
+			must(h.t, h.Close(context.Background()))
+			book := h.book(unsigned{h.store})
+			_, err := book.Append(context.Background(), ws, ledger.Pruning(ledger.PurgeBegun, ledger.Waiting, 512, "ledger/2019-10"))
+			must(h.t, err)
+			must(h.t, h.catalog.Prune(context.Background(), ws, 512))
+		}, "begins with entry 512, and no purge on record explains"},
+		"a month that isn't over": {func(h *house) {
+			_, err := h.Append(context.Background(), ws, ledger.Pruning(ledger.PurgeBegun, ledger.Waiting, 512, "ledger/2020-01"))
+			must(h.t, err)
+			_, err = h.Checkpoint(context.Background(), ws)
+			must(h.t, err)
+			must(h.t, h.catalog.Prune(context.Background(), ws, 512))
+		}, "begins with entry 512, and no purge on record explains"},
 		"only that it went": {func(h *house) {
 			_, err := h.Append(context.Background(), ws, ledger.Pruning(ledger.PurgeDone, ledger.OK, 512, "ledger/2019-10"))
 			must(h.t, err)
@@ -510,6 +524,11 @@ func TestPrunedInvisibly(t *testing.T) {
 		})
 	}
 }
+
+// unsigned is a store that keeps no checkpoint.
+type unsigned struct{ ledger.Store }
+
+func (unsigned) SaveCheckpoints(context.Context, []ledger.Signed) error { return errors.New("no") }
 
 // TestFolderPrunedInvisibly does the same to an export.
 func TestFolderPrunedInvisibly(t *testing.T) {

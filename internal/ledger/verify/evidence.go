@@ -148,9 +148,11 @@ func (v *verification) begin(ctx context.Context) error {
 	return err
 }
 
-// beginning finds that the ledger begins later than what is on record says.
+// beginning finds that the ledger begins elsewhere than what is on record says. What isn't signed isn't on record:
+// nothing goes before it is.
 func (v *verification) beginning() {
-	if by, ok := v.pruned[v.first]; ok {
+	by, ok := v.pruned[v.first]
+	if _, end, period := by.Last.Period(); ok && period && !by.At.Before(end) && v.report.Checkpoint != nil && by.By < v.report.Checkpoint.Size {
 		v.report.Pruned = &by
 	} else if v.first > 0 {
 		v.findAt(v.first, "the ledger begins with entry %d, and no purge on record explains that those before it are gone", v.first)

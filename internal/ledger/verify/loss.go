@@ -62,7 +62,7 @@ func (v *verification) losses(head ledger.Head) {
 	for _, cp := range v.disputed {
 		explained := false
 		for _, r := range declared {
-			explained = explained || r.From == cp.Origin && cp.Size > r.Entry && cp.Size <= r.End
+			explained = explained || r.Explains(cp)
 		}
 		switch {
 		case explained:

@@ -20,6 +20,7 @@ type SegmentStore interface {
 	segment.Manifest
 	segment.Catalog
 	Empty(ctx context.Context, ws steward.WorkspaceID, rows []ledger.Row) error // segment.Dropper's
+	Prune(ctx context.Context, ws steward.WorkspaceID, first uint64) error      // prune.Catalog's
 }
 
 // Segments holds a store against segment.Manifest and segment.Catalog, beside the tail that they lie with. It
@@ -316,6 +317,50 @@ func Segments(t *testing.T, s SegmentStore, tail ledger.Store) {
 			if last := got[len(got)-1]; last.Entries == 256 {
 				must(t, s.Replace(ctx, ws, nil, of(ws, last.End(), 256, "rest")))
 			}
+		}
+	})
+	t.Run("segments are pruned from the first on, trimmed ones, and never the last", func(t *testing.T) {
+		const ws, other = "ws_pruned", "ws_pruned2"
+		first := func(ws steward.WorkspaceID) uint64 {
+			t.Helper()
+			head, err := tail.Head(ctx, ws)
+			must(t, err)
+			return head.First
+		}
+		for _, w := range []steward.WorkspaceID{ws, other} {
+			fill(t, w, 1024, 1024)
+			for at := range uint64(3) {
+				must(t, s.Replace(ctx, w, nil, of(w, at*256, 256, "a")))
+			}
+		}
+		conflict(t, s.Prune(ctx, ws, 256)) // the tail has rows of it
+		for more, err := true, error(nil); more; {
+			more, err = s.Trim(ctx, ws, 0)
+			must(t, err)
+		}
+		conflict(t, s.Prune(ctx, ws, 300)) // no segment begins there
+		conflict(t, s.Prune(ctx, ws, 768)) // there would be none
+		conflict(t, s.Prune(ctx, "ws_none", 256))
+		if got := first(ws); got != 0 || len(list(t, ws, all)) != 3 {
+			t.Fatalf("after what was refused it begins with %d", got)
+		}
+		for range 2 {
+			must(t, s.Prune(ctx, ws, 512))
+			if got := list(t, ws, all); first(ws) != 512 || !reflect.DeepEqual(got, []segment.Segment{of(ws, 512, 256, "a")}) {
+				t.Errorf("it begins with %d and has %+v", first(ws), got)
+			}
+		}
+		conflict(t, s.Prune(ctx, ws, 256))
+		if got := first(other); got != 0 || len(list(t, other, all)) != 3 {
+			t.Errorf("another workspace's begins with %d", got)
+		}
+		conflict(t, s.Replace(ctx, ws, nil, of(ws, 0, 256, "b")))
+		must(t, s.Replace(ctx, ws, nil, of(ws, 768, 256, "a")))
+		left, err := s.Objects(ctx, "ledger/ws_pruned/", 99)
+		must(t, err)
+		left = slices.DeleteFunc(left, func(o segment.Placed) bool { return o.Workspace != ws || o.First >= 512 })
+		if len(left) != 0 {
+			t.Errorf("still named are %+v", left)
 		}
 	})
 }
