@@ -42,7 +42,7 @@ func (db *DB) Claim(ctx context.Context) (*database.Claim, error) { return db.db
 // and to go on where another process ended.
 func dataSchema() (database.Schema, error) {
 	files, err := fs.Sub(schemas, "schema/data")
-	return database.Schema{Files: files, Across: []string{"workspaces", "api_tokens", "ledger_heads", "open_intents", "ledger_segments", "ledger_objects"}, Apart: "keyring_state"}, err
+	return database.Schema{Files: files, Across: []string{"workspaces", "api_tokens", "ledger_heads", "open_intents", "ledger_segments", "ledger_objects", "closings"}, Apart: "keyring_state"}, err
 }
 
 // keyringSchema lets be read in all workspaces at once what is copied as a whole.
