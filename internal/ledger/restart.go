@@ -64,6 +64,11 @@ func (h *Header) Restarts() (r Restart, ok bool) {
 	return r, err == nil && failed == nil && unread == nil && r.Entry <= r.End && r.Entry <= h.Seq
 }
 
+// Explains tells whether a checkpoint is over what was lost.
+func (r Restart) Explains(cp Checkpoint) bool {
+	return r.From == cp.Origin && cp.Size > r.Entry && cp.Size <= r.End
+}
+
 // Name is how a workspace's log is named: by its id, behind an origin.
 func Name(origin string, ws steward.WorkspaceID) string { return origin + "/" + string(ws) }
 
