@@ -77,7 +77,7 @@ var house = []room{
 	{"cmd/steward/command", "cmd/steward/terminal config", "how a command line is read, and how it ends"},
 	{"cmd/steward/show", "api/wire llm retention cmd/steward/terminal", "how people see what it answers"},
 	{"cmd/steward/client", "api/wire config egress ledger retention", "how one member speaks to it"},
-	{"cmd/steward/forget", "privacy retention", "who keeps something about people, and how is it reached?"},
+	{"cmd/steward/forget", "privacy retention keyring ledger ledger/layout", "who keeps something about people, and how is it reached?"},
 	{"cmd/steward/file", "", "how does a file come to be, whole or not at all?"},
 	{"cmd/steward/receipt", "ledger/tlog cmd/steward/command", "does a receipt prove an entry?"},
 	{"cmd/steward/member", "api/wire retention ledger/tlog cmd/steward/client cmd/steward/command cmd/steward/file cmd/steward/show cmd/steward/terminal", "what a member has it do"},

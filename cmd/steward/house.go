@@ -31,6 +31,7 @@ import (
 	"github.com/stewardhq/steward/internal/privacy"
 	"github.com/stewardhq/steward/internal/retention"
 	"github.com/stewardhq/steward/internal/store"
+	"github.com/stewardhq/steward/internal/store/forgetting"
 )
 
 // logOrigin names the logs in checkpoints, with the workspace's id behind it.
@@ -122,16 +123,20 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 		Door: door, Store: store.Agent{DB: data}, Sealer: sealer, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel,
 		Now: o.Now, Rand: o.Rand,
 	}
-	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{forget.Vault{Vault: vault}}, Now: o.Now, Rand: o.Rand}
+	custody, err := forget.Custody(forgetting.Rows{DB: data.Rows()}, sealer, vault, forget.Sealed{Rows: data}, s.record)
+	if err != nil {
+		return nil, err
+	}
+	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Holds: custody.Holds, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{forget.Vault{Vault: vault}}, Now: o.Now, Rand: o.Rand}
 	schedule := retention.Schedule{Periods: store.Keyring{DB: s.keys}, Settings: store.Retention{DB: data}, Now: o.Now}
 	purger := &retention.Purger{
-		Schedule: schedule, Purges: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Shredder: sealer,
+		Schedule: schedule, Purges: store.Retention{DB: data}, Custody: custody, Ledger: book, Shredder: sealer,
 		Droppers:   []retention.Dropper{store.Retention{DB: data}, segment.Dropper{Store: s.record, Catalog: segments}},
 		Workspaces: s.workspaces, Log: o.Log,
 	}
 	h.background(purger.Run)
 	h.server = &api.Server{
-		Schedule: &schedule, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Rand: o.Rand, Log: o.Log,
+		Schedule: &schedule, Custody: custody, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Rand: o.Rand, Log: o.Log,
 		Tlog: log,
 	}
 	return h, nil

@@ -36,6 +36,7 @@ type Server struct {
 	Tlog      tlog.Log
 	Eraser    *retention.Eraser
 	Schedule  *retention.Schedule
+	Custody   *retention.Custody
 	Examples  []wire.Example
 	Now       func() time.Time
 	Rand      io.Reader
@@ -78,6 +79,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/retention", s.signedIn(s.retention))
 	mux.HandleFunc("PUT /api/v1/retention", s.signedIn(s.retain))
 	mux.HandleFunc("POST /api/v1/holds", s.signedIn(s.hold))
+	mux.HandleFunc("GET /api/v1/holds/{id}", s.signedIn(s.held))
 	mux.HandleFunc("DELETE /api/v1/holds/{id}", s.signedIn(s.release))
 	mux.HandleFunc("GET /tlog/{workspace}/{path...}", s.signedIn(s.tlog))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

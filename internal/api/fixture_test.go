@@ -35,6 +35,7 @@ import (
 	"github.com/stewardhq/steward/internal/sandbox"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 	"github.com/stewardhq/steward/internal/store"
+	"github.com/stewardhq/steward/internal/store/forgetting"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
@@ -157,7 +158,8 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		Agent: &agent.Agent{
 			Door: door, Store: store.Agent{DB: data}, Sealer: ring, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel, Now: now, Rand: rand.Reader,
 		},
-		Eraser:   &retention.Eraser{Store: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Keyring: ring, Now: now, Rand: rand.Reader},
+		Eraser:   &retention.Eraser{Store: store.Retention{DB: data}, Holds: forgetting.Rows{DB: data.Rows()}, Ledger: book, Keyring: ring, Now: now, Rand: rand.Reader},
+		Custody:  &retention.Custody{Holds: forgetting.Rows{DB: data.Rows()}, Keyring: ring},
 		Schedule: &retention.Schedule{Periods: store.Keyring{DB: keys}, Settings: store.Retention{DB: data}, Now: now},
 		Now:      now, Rand: rand.Reader, Log: log,
 	}

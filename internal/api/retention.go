@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"regexp"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/gateway"
@@ -19,7 +18,7 @@ func (s *Server) retention(w http.ResponseWriter, r *http.Request, caller identi
 	if err != nil {
 		return err
 	}
-	holds, err := s.Eraser.Holds.Holds(r.Context(), caller.Workspace())
+	holds, err := s.Custody.Holds.Holds(r.Context(), caller.Workspace())
 	if err != nil {
 		return err
 	}
@@ -32,51 +31,6 @@ func (s *Server) retention(w http.ResponseWriter, r *http.Request, caller identi
 	reply(w, http.StatusOK, map[string]any{"retention": kept, "holds": append([]retention.Hold{}, holds...), "stopped": stopped})
 	return nil
 }
-
-// hold keeps everything from being purged or forgotten.
-func (s *Server) hold(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
-	body, err := read[struct {
-		Ground string `json:"ground"`
-	}](r)
-	if err != nil {
-		return err
-	}
-	if !ground.MatchString(body.Ground) {
-		return steward.Errorf(steward.Invalid, "a hold has a ground that others can look up: a code of at most 64 letters, digits, dashes and dots, such as case-2026-17")
-	}
-	h := retention.Hold{ID: steward.NewID(s.Rand, "hold"), Ground: body.Ground, By: caller.Member(), Since: s.Now()}
-	err = s.Gateway.Govern(r.Context(), caller, gateway.Act{
-		Kind: ledger.HoldPlaced, Action: policy.Manage, Stored: "settings", Targets: []string{h.ID, h.Ground},
-	}, func(ctx context.Context) error {
-		return s.Eraser.Holds.Place(ctx, caller.Workspace(), h)
-	})
-	if err != nil {
-		return err
-	}
-	return s.retention(w, r, caller)
-}
-
-// ground is what a hold's ground looks like: it stands on record for ever, so it is no sentence.
-var ground = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
-
-// release ends a hold: what was due meanwhile goes with the next purge.
-func (s *Server) release(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
-	id := r.PathValue("id")
-	if !holdID.MatchString(id) {
-		return steward.Errorf(steward.NotFound, "there is no such hold; `steward retention` shows them")
-	}
-	err := s.Gateway.Govern(r.Context(), caller, gateway.Act{
-		Kind: ledger.HoldReleased, Action: policy.Manage, Stored: "settings", Targets: []string{id},
-	}, func(ctx context.Context) error {
-		return s.Eraser.Holds.Release(ctx, caller.Workspace(), id)
-	})
-	if err != nil {
-		return err
-	}
-	return s.retention(w, r, caller)
-}
-
-var holdID = regexp.MustCompile(`^hold_[0-9a-z]{1,32}$`)
 
 // retain changes for how long a class is kept, or confirms that what is due may go though the clock made a leap or
 // the data was put back.

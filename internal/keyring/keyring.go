@@ -96,15 +96,31 @@ func (k *Keyring) Seal(ctx context.Context, at steward.Place, scopes []steward.S
 
 // Open is steward.Sealer's.
 func (k *Keyring) Open(ctx context.Context, at steward.Place, sealed steward.Sealed) ([]byte, error) {
+	key, err := k.BoxKey(ctx, at, sealed)
+	if err != nil {
+		return nil, err
+	}
+	return OpenBox(key, sealed.Box)
+}
+
+// BoxKey gives the one key that opens a sealed value, and nothing else: whoever keeps it opens that value though
+// its scopes' keys are destroyed. Whether it does, OpenBox tells. Gone as Open is.
+func (k *Keyring) BoxKey(ctx context.Context, at steward.Place, sealed steward.Sealed) ([]byte, error) {
 	ikm, err := k.scopeKeys(ctx, at.Workspace, sealed.Scopes, false)
 	if err != nil {
 		return nil, err
 	}
-	plain, err := open(ikm, at, sealed)
+	return whole(boxKey(ikm, at, sealed))
+}
+
+// OpenBox decrypts a box by its key; kind Internal for any other box or key.
+func OpenBox(key, box []byte) ([]byte, error) { return whole(open(key, box)) }
+
+func whole(b []byte, err error) ([]byte, error) {
 	if err != nil {
 		return nil, steward.Errorf(steward.Internal, "a stored value can't be opened, since it is not what was sealed in its place; run `steward verify`").Because(err)
 	}
-	return plain, nil
+	return b, nil
 }
 
 // Derive is steward.Sealer's. Different purposes give unrelated secrets.

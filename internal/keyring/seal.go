@@ -51,14 +51,17 @@ func seal(ikm []byte, salt [saltSize]byte, at steward.Place, scopes []steward.Sc
 	return aead.Seal(box, make([]byte, nonceSize), plain, nil), nil
 }
 
-func open(ikm []byte, at steward.Place, sealed steward.Sealed) ([]byte, error) {
-	box := sealed.Box
-	if len(box) < boxHead || box[0] != version {
+// boxKey derives the key that a box was made with.
+func boxKey(ikm []byte, at steward.Place, sealed steward.Sealed) ([]byte, error) {
+	if len(sealed.Box) < boxHead {
 		return nil, errors.New("keyring: not a box")
 	}
-	key, err := hkdf.Key(sha256.New, ikm, box[1:1+saltSize], sealInfo(at, sealed.Scopes), 32)
-	if err != nil {
-		return nil, err
+	return hkdf.Key(sha256.New, ikm, sealed.Box[1:1+saltSize], sealInfo(at, sealed.Scopes), 32)
+}
+
+func open(key, box []byte) ([]byte, error) {
+	if len(box) < boxHead || box[0] != version {
+		return nil, errors.New("keyring: not a box")
 	}
 	if !hmac.Equal(box[1+saltSize:boxHead], commitment(key)) {
 		return nil, errors.New("keyring: the commitment is to another key")

@@ -32,7 +32,7 @@ type Purges interface {
 type Purger struct {
 	Schedule
 	Purges   Purges
-	Holds    Holds
+	Custody  *Custody
 	Ledger   *ledger.Ledger
 	Shredder interface {
 		Shred(ctx context.Context, ws steward.WorkspaceID, scopes ...steward.Scope) error
@@ -81,8 +81,8 @@ func (p *Purger) PurgeAll(ctx context.Context) (failed error) {
 
 // Purge destroys the keys of what is due in a workspace, then removes its bytes, and records both: what goes
 // is named before it goes. After a crash it goes on where it was. It does nothing while the clock can't be
-// trusted, since what is purged early can't be had back, and nothing under a hold; one that is placed meanwhile
-// holds what isn't named yet.
+// trusted, since what is purged early can't be had back, and nothing under a hold on the workspace. What a hold on
+// less keeps is copied aside first, so that the rest can go. One that is placed meanwhile holds what isn't named yet.
 func (p *Purger) Purge(ctx context.Context, ws steward.WorkspaceID) (purged []steward.Scope, err error) {
 	if err := p.clock(ctx, ws); err != nil {
 		return nil, err
@@ -109,15 +109,15 @@ func (p *Purger) Purge(ctx context.Context, ws steward.WorkspaceID) (purged []st
 		}
 	}
 	for some := range slices.Chunk(going, atOnce) {
-		holds, err := p.Holds.Holds(ctx, ws)
-		if err != nil || len(holds) > 0 {
+		copied, held, err := p.Custody.aside(ctx, ws, some, nil)
+		if err != nil || held {
 			return purged, err
 		}
 		if err := p.Purges.Begin(ctx, ws, some); err != nil {
 			return purged, err
 		}
 		alive := slices.DeleteFunc(slices.Clone(some), func(scope steward.Scope) bool { return !slices.Contains(due, scope) })
-		if err := p.finish(ctx, ws, some, alive); err != nil {
+		if done, err := p.finish(ctx, ws, some, alive, copied); err != nil || !done {
 			return purged, err
 		}
 		purged = append(purged, some...)
@@ -126,30 +126,34 @@ func (p *Purger) Purge(ctx context.Context, ws steward.WorkspaceID) (purged []st
 }
 
 // finish records that scopes go, has the keys destroyed of those that have them, and the bytes of all removed, and
-// records that.
-func (p *Purger) finish(ctx context.Context, ws steward.WorkspaceID, scopes, alive []steward.Scope) error {
+// records that. What is under the holds named is copied. Another that was placed before scopes were recorded is heeded:
+// if it is on the workspace, nothing is done.
+func (p *Purger) finish(ctx context.Context, ws steward.WorkspaceID, scopes, alive []steward.Scope, copied []string) (done bool, err error) {
 	e := ledger.Entry{Kind: ledger.PurgeBegun, Caller: "steward", System: "steward", Tool: "retention", Effect: steward.Delete, Outcome: ledger.Waiting, Purpose: "schedule"}
 	if len(alive) > 0 {
 		e.Targets = names(alive)
 		if _, err := p.Ledger.Append(ctx, ws, e); err != nil {
-			return err
+			return false, err
+		}
+		if _, held, err := p.Custody.aside(ctx, ws, alive, copied); err != nil || held {
+			return false, err
 		}
 		if err := p.Shredder.Shred(ctx, ws, alive...); err != nil {
-			return err
+			return false, err
 		}
 	}
 	for _, d := range p.Droppers {
 		removed, err := d.DropScopes(ctx, ws, scopes)
 		if err != nil {
-			return err
+			return false, err
 		}
 		e.Records += removed
 	}
 	e.Kind, e.Outcome, e.Targets = ledger.PurgeDone, ledger.OK, names(scopes)
 	if _, err := p.Ledger.Append(ctx, ws, e); err != nil {
-		return err
+		return false, err
 	}
-	return p.Purges.End(ctx, ws, scopes)
+	return true, p.Purges.End(ctx, ws, scopes)
 }
 
 func names(scopes []steward.Scope) (names []string) {

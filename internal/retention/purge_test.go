@@ -19,6 +19,7 @@ import (
 	"github.com/stewardhq/steward/internal/privacy"
 	"github.com/stewardhq/steward/internal/retention"
 	"github.com/stewardhq/steward/internal/store"
+	"github.com/stewardhq/steward/internal/store/forgetting"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
@@ -60,7 +61,7 @@ func newYard(t *testing.T, on *postgres.Server) *yard {
 	t.Cleanup(func() { y.must(errors.Join(y.book.Close(ctx), y.data.Close(), keys.Close())) })
 	y.Purger = &retention.Purger{
 		Schedule: retention.Schedule{Periods: store.Keyring{DB: keys}, Settings: store.Retention{DB: y.data}, Now: clock},
-		Purges:   store.Retention{DB: y.data}, Holds: store.Retention{DB: y.data}, Ledger: y.book, Shredder: y.ring, Droppers: []retention.Dropper{y, store.Retention{DB: y.data}},
+		Purges:   store.Retention{DB: y.data}, Custody: &retention.Custody{Holds: forgetting.Rows{DB: y.data.Rows()}, Keyring: y.ring}, Ledger: y.book, Shredder: y.ring, Droppers: []retention.Dropper{y, store.Retention{DB: y.data}},
 		Log:        slog.New(slog.DiscardHandler),
 		Workspaces: func(context.Context) ([]steward.WorkspaceID, error) { return []steward.WorkspaceID{ws, "ws_2"}, nil },
 	}
@@ -268,7 +269,7 @@ func TestNothingIsPurgedByAClockThatJumps(t *testing.T) {
 		y.must(err)
 		y.now = y.now.AddDate(0, 0, -1)
 		fresh := *y.Purger
-		again := retention.Purger{Schedule: fresh.Schedule, Purges: fresh.Purges, Holds: fresh.Holds, Ledger: fresh.Ledger, Shredder: fresh.Shredder, Droppers: fresh.Droppers, Workspaces: fresh.Workspaces, Log: fresh.Log}
+		again := retention.Purger{Schedule: fresh.Schedule, Purges: fresh.Purges, Custody: fresh.Custody, Ledger: fresh.Ledger, Shredder: fresh.Shredder, Droppers: fresh.Droppers, Workspaces: fresh.Workspaces, Log: fresh.Log}
 		if _, err := again.Purge(context.Background(), ws); steward.KindOf(err) != steward.Unavailable {
 			t.Errorf("behind the record: %v", err)
 		}
@@ -316,28 +317,28 @@ func TestAHoldKeepsEverythingUntilItIsReleased(t *testing.T) {
 		y.keep("said", ws, steward.ClassConversation)
 		y.keep("somebody else's", "ws_2", steward.ClassConversation)
 		for _, id := range []string{"hold_1", "hold_2"} {
-			y.must(y.Holds.Place(ctx, ws, retention.Hold{ID: id, Ground: "case-17", By: "mem_ada", Since: y.now}))
+			y.must(y.Custody.Holds.Place(ctx, ws, retention.Hold{ID: id, Ground: "case-17", By: "mem_ada", Since: y.now}))
 		}
 		y.pass(40)
 		y.must(y.PurgeAll(ctx))
 		if got := y.readable(); !slices.Equal(got, []string{"said"}) {
 			t.Errorf("under a hold %v is left", got)
 		}
-		eraser := &retention.Eraser{Store: store.Retention{DB: y.data}, Holds: y.Holds, Ledger: y.book, Keyring: y.ring, Now: y.Now, Rand: rand.Reader}
+		eraser := &retention.Eraser{Store: store.Retention{DB: y.data}, Holds: y.Custody.Holds, Ledger: y.book, Keyring: y.ring, Now: y.Now, Rand: rand.Reader}
 		if _, err := eraser.Erase(ctx, request(maria)); steward.KindOf(err) != steward.Conflict || !strings.Contains(steward.Message(err), "hold_1") || !strings.Contains(steward.Message(err), "2026-01-01 because of case-17") {
 			t.Errorf("forgetting somebody under a hold: %v", err)
 		}
-		y.must(y.Holds.Release(ctx, ws, "hold_1"))
-		if err := y.Holds.Release(ctx, ws, "hold_1"); steward.KindOf(err) != steward.NotFound {
+		y.must(y.Custody.Holds.Release(ctx, ws, "hold_1"))
+		if err := y.Custody.Holds.Release(ctx, ws, "hold_1"); steward.KindOf(err) != steward.NotFound {
 			t.Errorf("releasing it again: %v", err)
 		}
-		if err := y.Holds.Release(ctx, "ws_2", "hold_2"); steward.KindOf(err) != steward.NotFound {
+		if err := y.Custody.Holds.Release(ctx, "ws_2", "hold_2"); steward.KindOf(err) != steward.NotFound {
 			t.Errorf("releasing another workspace's: %v", err)
 		}
 		if purged := y.purge(); len(purged) > 0 {
 			t.Errorf("under the other hold %v goes", purged)
 		}
-		y.must(y.Holds.Release(ctx, ws, "hold_2"))
+		y.must(y.Custody.Holds.Release(ctx, ws, "hold_2"))
 		if purged := y.purge(); len(purged) != 1 {
 			t.Errorf("once released %v goes", purged)
 		}
@@ -345,7 +346,7 @@ func TestAHoldKeepsEverythingUntilItIsReleased(t *testing.T) {
 		y.keep("said later", ws, steward.ClassConversation)
 		y.pass(40)
 		y.must(y.Purges.Begin(ctx, ws, []steward.Scope{"conversation/2026-02-10"}))
-		y.must(y.Holds.Place(ctx, ws, retention.Hold{ID: "hold_3", Ground: "case-18", By: "mem_ada", Since: y.now}))
+		y.must(y.Custody.Holds.Place(ctx, ws, retention.Hold{ID: "hold_3", Ground: "case-18", By: "mem_ada", Since: y.now}))
 		if purged := y.purge(); len(purged) > 0 || !slices.Contains(y.readable(), "said later") {
 			t.Errorf("%v goes", purged)
 		}

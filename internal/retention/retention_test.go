@@ -18,6 +18,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/retention"
 	"github.com/stewardhq/steward/internal/store"
+	"github.com/stewardhq/steward/internal/store/forgetting"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
@@ -139,7 +140,7 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		h.drawers[i].keep(maria, "Maria likes golf")
 		h.drawers[i].keep(tomas, "Tomas doesn't")
 	}
-	h.Eraser = &retention.Eraser{Store: store.Retention{DB: data}, Holds: store.Retention{DB: data}, Ledger: book, Keyring: ring, Forgetters: []retention.Forgetter{h.drawers[0], h.drawers[1]}, Now: now, Rand: rand.Reader}
+	h.Eraser = &retention.Eraser{Store: store.Retention{DB: data}, Holds: forgetting.Rows{DB: data.Rows()}, Ledger: book, Keyring: ring, Forgetters: []retention.Forgetter{h.drawers[0], h.drawers[1]}, Now: now, Rand: rand.Reader}
 	return h
 }
 

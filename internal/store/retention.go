@@ -163,31 +163,3 @@ func (k Keyring) Live(ctx context.Context, ws steward.WorkspaceID, classes []ste
 	}, strings.Join(each, " UNION ALL ")+" ORDER BY 1", args...)
 	return scopes, err
 }
-
-// Holds implements retention.Holds.
-func (s Retention) Holds(ctx context.Context, ws steward.WorkspaceID) (holds []retention.Hold, err error) {
-	err = s.db.Query(ctx, within(ws), func(scan func(...any) error) error {
-		var h retention.Hold
-		var since int64
-		err := scan(&h.ID, &h.Ground, &h.By, &since)
-		h.Since = instant(since)
-		holds = append(holds, h)
-		return err
-	}, `SELECT id, ground, member, since FROM holds WHERE workspace = $1 ORDER BY since, id`, ws)
-	return holds, err
-}
-
-// Place implements retention.Holds.
-func (s Retention) Place(ctx context.Context, ws steward.WorkspaceID, h retention.Hold) error {
-	_, err := s.db.Exec(ctx, within(ws), `INSERT INTO holds (workspace, id, ground, member, since) VALUES ($1, $2, $3, $4, $5)`, ws, h.ID, h.Ground, h.By, micros(h.Since))
-	return err
-}
-
-// Release implements retention.Holds.
-func (s Retention) Release(ctx context.Context, ws steward.WorkspaceID, id string) error {
-	n, err := s.db.Exec(ctx, within(ws), `DELETE FROM holds WHERE workspace = $1 AND id = $2`, ws, id)
-	if err == nil && n == 0 {
-		err = steward.Errorf(steward.NotFound, "there is no such hold; `steward retention` shows them")
-	}
-	return err
-}

@@ -14,6 +14,8 @@ var sealedTables = [...]struct{ table, row string }{
 	{"tokens", "id"},
 	{"proposals", "id"},
 	{"runs", "id"},
+	{"holds_on", "hold"},
+	{"aside", "hold || '/' || home || '/' || id || '/' || part"},
 }
 
 // WalkSealed gives f every sealed value of a workspace with its place, and ends at its first error. It
