@@ -2,6 +2,7 @@ package prune_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -221,6 +222,29 @@ func TestWhatStays(t *testing.T) {
 			t.Errorf("%+v went", p)
 		}
 		h.sound(ws, 256)
+	})
+	t.Run("another name since", func(t *testing.T) {
+		h := open(t, onSQLite(t), 256)
+		h.month(ws, 256, false)
+		must(t, h.Close(ctx))
+		to := ledger.Restart{From: "steward.test/ws_1", To: "again.test/ws_1", Entry: 256, End: 256}
+		var err error
+		h.Ledger, err = ledger.Open(ctx, ledger.Config{
+			Store: h.store, Sealer: h.keys, Now: func() time.Time { return h.now }, Rand: rand.Reader, Origin: "steward.test",
+			Renamed: map[steward.WorkspaceID]string{ws: to.To},
+		})
+		must(t, err)
+		defer func() { must(t, h.Close(ctx)) }()
+		_, err = h.AppendAll(ctx, ws, to.Event(ledger.Entry{Caller: "steward"}))
+		must(t, err)
+		h.month(ws, 300, false)
+		h.month(ws, 300, false)
+		h.sound(ws, 0)
+		h.now = due.AddDate(0, 1, 0)
+		if p := h.prune(ws); p.First != 512 {
+			t.Errorf("%+v went", p)
+		}
+		h.sound(ws, 512) // the entry that says why went
 	})
 	t.Run("another key since", func(t *testing.T) {
 		h := open(t, onSQLite(t), 256)

@@ -55,7 +55,7 @@ func (v *verification) losses(head ledger.Head) {
 		for _, r := range declared {
 			explained = explained || r.From == n.from && r.To == n.to
 		}
-		if !explained && v.unread == "" {
+		if !explained && n.after >= v.first && v.unread == "" { // before that it was pruned
 			v.findAt(n.after, "the log got another name behind its checkpoint over %d entries, and no entry says why", n.after)
 		}
 	}
