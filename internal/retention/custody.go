@@ -18,6 +18,7 @@ type Thing struct {
 	At     steward.Place
 	Sealed steward.Sealed
 	Clear  []byte // what stands beside it in clear, such as an entry's header
+	Mark   string // the word by which what comes later may name it; "" for none
 }
 
 // Holder keeps sealed values that a hold may be about.
@@ -252,6 +253,7 @@ func (c *Custody) walk(ctx context.Context, ws steward.WorkspaceID, holds []Hold
 			}
 			for i := 0; i < len(all) && err == nil; i++ {
 				if all[i].its(t, text) {
+					all[i].marks[t.Mark] = t.Mark != ""
 					err = f(all[i].Hold, t, key, text)
 				}
 			}

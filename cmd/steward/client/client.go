@@ -200,13 +200,24 @@ func (c *Client) Checkpoint(ctx context.Context) (ledger.Checkpoint, []byte, err
 
 // Log reads the entries that a query (see Query) asks for, and calls each with every one and the line it came in.
 func (c *Client) Log(ctx context.Context, query string, each func(wire.Entry, []byte) error) error {
-	response, err := c.send(ctx, http.MethodGet, "/api/v1/log"+query, nil)
+	return c.Lines(ctx, "/api/v1/log"+query, func(line []byte) error {
+		var entry wire.Entry
+		if err := json.Unmarshal(line, &entry); err != nil {
+			return c.strange(err)
+		}
+		return each(entry, line)
+	})
+}
+
+// Lines reads an answer of JSON lines, and calls each with every one.
+func (c *Client) Lines(ctx context.Context, path string, each func(line []byte) error) error {
+	response, err := c.send(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
 	lines := bufio.NewScanner(response.Body)
-	lines.Buffer(nil, 1<<20)
+	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		// Where reading failed on the way, the last line is an error.
 		var failed struct {
@@ -215,11 +226,7 @@ func (c *Client) Log(ctx context.Context, query string, each func(wire.Entry, []
 		if response.StatusCode != http.StatusOK || json.Unmarshal(lines.Bytes(), &failed) == nil && failed.Error.Message != "" {
 			return c.problem(lines.Bytes())
 		}
-		var entry wire.Entry
-		if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
-			return c.strange(err)
-		}
-		if err := each(entry, lines.Bytes()); err != nil {
+		if err := each(lines.Bytes()); err != nil {
 			return err
 		}
 	}
@@ -233,6 +240,9 @@ func (c *Client) Log(ctx context.Context, query string, each func(wire.Entry, []
 	}
 	return nil
 }
+
+// maxLine is the longest line of an answer, in bytes: a part of an entry may have 8 MiB, and six for one in JSON.
+const maxLine = 64 << 20
 
 // Query writes names and values, those that are empty left out.
 func Query(pairs ...string) string {

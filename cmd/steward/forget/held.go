@@ -17,7 +17,7 @@ import (
 
 // Sealed is what rows hold of conversations, runs and proposals, as holds are about it.
 type Sealed struct {
-	// Rows gives f every sealed value of a workspace's rows, with its place.
+	// Rows gives f every sealed value of a workspace's rows, with its place: tokens before what names them.
 	Rows interface {
 		WalkSealed(ctx context.Context, ws steward.WorkspaceID, f func(steward.Place, steward.Sealed) error) error
 	}
@@ -34,7 +34,11 @@ func (r Sealed) Under(ctx context.Context, ws steward.WorkspaceID, scopes []stew
 		if !slices.Contains(tables[:], at.Table) || !under(sealed.Scopes, scopes) {
 			return nil
 		}
-		return f(retention.Thing{Name: at.Table + "/" + at.Row, At: at, Sealed: sealed})
+		thing := retention.Thing{Name: at.Table + "/" + at.Row, At: at, Sealed: sealed}
+		if at.Table == tokens {
+			thing.Mark = at.Row
+		}
+		return f(thing)
 	})
 }
 

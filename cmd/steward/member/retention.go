@@ -3,7 +3,6 @@ package member
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -35,25 +34,6 @@ func Retention(ctx context.Context, in *command.Invocation) error {
 		return in.Misused("--set takes a class and days, such as run=60")
 	}
 	return askRetention(ctx, in, http.MethodPut, "/api/v1/retention", map[string]any{"class": class, "days": days})
-}
-
-// PlaceHold is the command that keeps everything from going.
-func PlaceHold(ctx context.Context, in *command.Invocation) error {
-	f := in.Flags(in.JSONFlag, in.SignIn.Flags)
-	ground := f.String("ground", "", "why: a `code` that others can look up, such as case-2026-17")
-	if err := in.ParseNone(f); err != nil {
-		return err
-	}
-	return askRetention(ctx, in, http.MethodPost, "/api/v1/holds", map[string]string{"ground": *ground})
-}
-
-// ReleaseHold is the command that lets go again.
-func ReleaseHold(ctx context.Context, in *command.Invocation) error {
-	id, err := in.ParseOne(in.Flags(in.JSONFlag, in.SignIn.Flags), "the hold's id, hold_…, which `steward retention` shows")
-	if err != nil {
-		return err
-	}
-	return askRetention(ctx, in, http.MethodDelete, "/api/v1/holds/"+url.PathEscape(id), nil)
 }
 
 // schedule is what a server says of what is kept.

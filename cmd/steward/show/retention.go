@@ -17,7 +17,7 @@ func Retention(t terminal.Terminal, kept []retention.Held, holds []retention.Hol
 		fmt.Fprintf(t.Out, "%s %s\n", t.Bold("Stopped:"), terminal.Line(stopped))
 	}
 	for _, h := range holds {
-		fmt.Fprintf(t.Out, "%s nothing goes since %s, because of %s (%s)\n", t.Bold("Held:"), h.Since.UTC().Format(time.DateOnly), terminal.Line(h.Ground), terminal.Line(h.ID))
+		fmt.Fprintf(t.Out, "%s %s\n", t.Bold("Held:"), held(h))
 	}
 	var rows [][]string
 	going := map[string][]string{} // by day
