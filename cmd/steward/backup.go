@@ -20,6 +20,7 @@ import (
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/egress"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/segment"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/retention"
 	"github.com/stewardhq/steward/internal/store"
@@ -61,7 +62,7 @@ func runBackup(ctx context.Context, in *command.Invocation) error {
 	return in.Misused("one of --to DIR, --keyring-to DIR and --check DIR is needed")
 }
 
-// backupData needs neither the keyring nor the root key, and opens neither.
+// backupData copies the data beside a server that may be running. Each ledger says so first, and is signed.
 func backupData(ctx context.Context, in *command.Invocation, server config.Server, to string) (err error) {
 	s, o := &stores{egress: &egress.Egress{}}, readingOf(server)
 	defer func() { err = errors.Join(err, s.Close()) }()
@@ -75,8 +76,13 @@ func backupData(ctx context.Context, in *command.Invocation, server config.Serve
 	if err != nil {
 		return err
 	}
+	id := steward.NewID(rand.Reader, "backup")
+	if err := s.begun(ctx, o, blobs, id); err != nil {
+		return err
+	}
 	p := in.Begin("making a backup")
 	b, err := backup.Source{
+		ID:       id,
 		Database: store.Backup{DB: s.data}, Blobs: blobs, Bucket: bucketOf(server), Program: programVersion(), Now: time.Now, Progress: p.Count,
 	}.Make(ctx, to)
 	p.Stop()
@@ -92,6 +98,27 @@ func backupData(ctx context.Context, in *command.Invocation, server config.Serve
 	}
 	fmt.Fprintf(in.Out, "  it opens with the keyring of the day it is restored on; `steward backup --check %s` proves that it does\n", b.Dir)
 	return nil
+}
+
+// begun has each ledger say that a backup begins.
+func (s *stores) begun(ctx context.Context, o storeOptions, blobs segment.Blobs, id string) (err error) {
+	if err := s.readKeys(ctx, o); err != nil {
+		return err
+	}
+	o.Write = true // beside others; that the schema is the one there was looked at when it was opened for reading
+	if s.data, err = s.open(ctx, o, o.Store, o.Data, store.DataFile); err != nil {
+		return err
+	}
+	s.read(blobs)
+	all, err := store.Identity{DB: s.data}.AllWorkspaces(ctx)
+	if err != nil {
+		return err
+	}
+	ids := make([]steward.WorkspaceID, len(all))
+	for i, ws := range all {
+		ids[i] = ws.ID
+	}
+	return rejoin.Begin(ctx, ledger.Config{Store: s.record, Sealer: s.sealer, Now: time.Now, Rand: rand.Reader, Origin: logOrigin}, id, ids)
 }
 
 func readingOf(server config.Server) storeOptions {
@@ -227,6 +254,7 @@ func (r *rehearsed) print(in *command.Invocation) error {
 type restored struct {
 	Backup backedUp `json:"backup"`
 	Aside  string   `json:"put_aside,omitempty"` // where the data is that was there
+	rejoin.Joined
 	Verify verified `json:"verify"`
 }
 
@@ -235,7 +263,8 @@ func runRestore(ctx context.Context, in *command.Invocation) (err error) {
 	f := in.Flags(in.JSONFlag, o.StoreFlags, o.WitnessFlags)
 	from := f.String("from", "", "the `folder` that `steward backup --to` wrote")
 	replace := f.Bool("replace", false, "put what is in the data folder aside, into replaced-1, -2, … there; on Postgres, name another database")
-	f.StringVar(&o.known, "known", "", "a `file` of checkpoints that `steward serve --checkpoints` wrote: a backup that ends before them is refused")
+	f.StringVar(&o.known, "known", "", "a `file` of checkpoints that `steward serve --checkpoints` wrote: a backup that ends before them, with the sealed objects that there are, is refused")
+	declare := f.Bool("declare-loss", false, "where entries that were signed can't be had back, begin a new log that says so")
 	if err := in.ParseNone(f); err != nil {
 		return err
 	}
@@ -247,16 +276,22 @@ func runRestore(ctx context.Context, in *command.Invocation) (err error) {
 		return err
 	}
 	p := in.Begin("restoring")
-	aside, report, err := restore(ctx, o, b, *replace, p)
+	aside, joined, report, err := restore(ctx, o, b, *replace, *declare, p)
 	p.Stop()
 	if err != nil {
 		return err
 	}
 	if in.AsJSON {
-		err = in.JSON(restored{contents(b), aside, report})
+		err = in.JSON(restored{contents(b), aside, joined, report})
 	} else {
 		printVerified(in, report)
 		fmt.Fprintf(in.Out, "The data of %s is back, with the keys of today: what was forgotten since stays forgotten.\n", terminal.Stamp(b.Made))
+		for _, r := range joined.Replayed {
+			fmt.Fprintf(in.Out, "Entries %d to %d of workspace %s came from sealed objects.\n", r.First, r.End-1, r.Workspace)
+		}
+		if joined.Removed > 0 {
+			fmt.Fprintf(in.Out, "%s that was forgotten after the backup is removed from it again.\n", terminal.Counted(joined.Removed, "row or part", "rows and parts"))
+		}
 		fmt.Fprintln(in.Out, "API tokens, members' roles, approvals, holds and days of keeping are as they were then: take back again what was taken back since, and place again the holds.")
 		fmt.Fprintln(in.Out, "Nothing is purged until an administrator of each workspace says `steward retention --confirm`.")
 		if aside != "" {
@@ -273,70 +308,78 @@ func runRestore(ctx context.Context, in *command.Invocation) (err error) {
 }
 
 // restore puts a backup back and verifies what is there then. Nobody else uses the data meanwhile.
-func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace bool, p *terminal.Progress) (aside string, _ verified, err error) {
+func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace, declare bool, p *terminal.Progress) (aside string, joined rejoin.Joined, _ verified, err error) {
 	s := &stores{egress: &egress.Egress{}}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	opened := readingOf(o.Server)
 	if _, err := os.Stat(filepath.Join(keyringIn(o.Data), store.KeyringFile)); err != nil && o.KeyringStore == "" {
-		return "", verified{}, steward.Errorf(steward.NotFound, "a backup is joined with the keyring of today, and there is none in %s; name the folder of the Steward whose data was lost with --data, or put %s back into its folder %s and the root key into %s",
+		return "", joined, verified{}, steward.Errorf(steward.NotFound, "a backup is joined with the keyring of today, and there is none in %s; name the folder of the Steward whose data was lost with --data, or put %s back into its folder %s and the root key into %s",
 			o.Data, store.KeyringFile, keyringDir, keeperDir).Because(err)
 	}
 	if err := s.lock(o.Data); err != nil {
-		return "", verified{}, err
+		return "", joined, verified{}, err
 	}
 	if err := s.readKeys(ctx, opened); err != nil {
-		return "", verified{}, err
+		return "", joined, verified{}, err
 	}
 	var known []string
 	if o.known != "" {
 		if known, err = tlog.Kept(o.known); err != nil {
-			return "", verified{}, err
+			return "", joined, verified{}, err
 		}
-	}
-	if err := rejoin.NotBehind(ctx, b.Ledgers, known, s.sealer); err != nil {
-		return "", verified{}, err
 	}
 	blobs, err := s.blobs(opened)
 	if err != nil {
-		return "", verified{}, err
+		return "", joined, verified{}, err
 	}
-	t := backup.Target{Dir: o.Data, Replace: replace, Objects: o.Objects == "", Blobs: rejoin.FolderOr(blobs, time.Now), Progress: p.Count, Staged: untrusted}
-	if !t.Objects {
-		if err := rejoin.NoneNewer(ctx, b.Manifest, blobs); err != nil {
-			return "", verified{}, err
+	t := backup.Target{Dir: o.Data, Replace: replace, Objects: o.Objects == "", Blobs: rejoin.FolderOr(blobs, time.Now), Progress: p.Count}
+	t.Staged = func(ctx context.Context, dir string) (err error) {
+		j := rejoin.Join{Backup: b, Staged: blobs, Sealer: s.sealer, Known: known, Origin: logOrigin, Declare: declare, Now: time.Now, Rand: rand.Reader}
+		if t.Objects {
+			j.Staged = blob.Folder{Dir: filepath.Join(dir, objectsDir), Now: time.Now}
+			if _, err := os.Stat(filepath.Join(o.Data, objectsDir)); err == nil {
+				j.Aside = blobs
+			}
 		}
+		joined, err = join(ctx, dir, j)
+		return err
 	}
 	if o.Store != "" {
 		db, err := store.Postgres{URL: o.Store}.OpenData(ctx)
 		if err != nil {
-			return "", verified{}, err
+			return "", joined, verified{}, err
 		}
 		s.first(db.Close)
 		claim, err := db.Claim(ctx)
 		if err != nil {
-			return "", verified{}, err
+			return "", joined, verified{}, err
 		}
 		s.first(claim.Release)
 		t.Load = store.Backup{DB: db}.Fill
 	}
 	if aside, err = b.Restore(ctx, t); err != nil {
-		return aside, verified{}, err
+		return aside, joined, verified{}, err
 	}
 	report, err := verifyData(ctx, o, p)
-	return aside, report, err
+	return aside, joined, report, err
 }
 
-// untrusted has nothing of a copy's workspaces purged until somebody says that it may be: holds that were placed since,
-// and longer days, aren't in it.
-func untrusted(ctx context.Context, dir string) (err error) {
+// join joins the copy of the data in a folder with what there is today, and has nothing of its workspaces purged until
+// somebody says that it may be: holds that were placed since, and longer days, aren't in it.
+func join(ctx context.Context, dir string, j rejoin.Join) (joined rejoin.Joined, err error) {
 	copied, err := store.OpenData(ctx, dir)
 	if err != nil {
-		return err
+		return joined, err
 	}
 	defer func() { err = errors.Join(err, copied.Close()) }()
+	j.Tail, j.Segments, j.Rows = store.Ledger{DB: copied}, store.Segments{DB: copied}, store.Restoring{DB: copied}
+	j.Dropper.Catalog = store.Segments{DB: copied}
+	if joined, err = j.Run(ctx); err != nil {
+		return joined, err
+	}
 	all, err := store.Identity{DB: copied}.AllWorkspaces(ctx)
 	for _, ws := range all {
 		err = errors.Join(err, store.Retention{DB: copied}.See(ctx, ws.ID, retention.Restored()))
 	}
-	return err
+	return joined, err
 }

@@ -42,6 +42,7 @@ type verifiedWorkspace struct {
 	Findings   int                 `json:"findings"`
 	Unsigned   uint64              `json:"unsigned"`   // entries behind the last checkpoint
 	Checkpoint *ledger.Checkpoint  `json:"checkpoint"` // the last one with a valid signature
+	Losses     []verify.Loss       `json:"losses,omitempty"`
 }
 
 // verifyOptions is what is verified, and held against what.
@@ -204,7 +205,7 @@ func (v *verified) add(ws identity.Workspace, found verify.Report) {
 		v.Findings = append(v.Findings, finding{Workspace: ws.Name, Seq: f.Seq, What: f.What})
 	}
 	v.Workspaces = append(v.Workspaces, verifiedWorkspace{
-		Workspace: ws.ID, Name: ws.Name, Entries: found.Entries, Findings: len(found.Findings), Unsigned: found.Unsigned, Checkpoint: found.Checkpoint,
+		Workspace: ws.ID, Name: ws.Name, Entries: found.Entries, Findings: len(found.Findings), Unsigned: found.Unsigned, Checkpoint: found.Checkpoint, Losses: found.Losses,
 	})
 }
 
@@ -259,6 +260,13 @@ func printVerified(in *command.Invocation, r verified) {
 		}
 		if ws.Unsigned > 0 {
 			fmt.Fprintf(in.Out, "  %s at the end without a signature yet\n", terminal.Counted(int(ws.Unsigned), "entry", "entries"))
+		}
+		for _, l := range ws.Losses {
+			if l.End > l.Entry {
+				fmt.Fprintf(in.Out, "  declared lost: entries %d to %d of the log %s; entry %d says so\n", l.Entry, l.End-1, terminal.Line(l.Log), l.Seq)
+			} else {
+				fmt.Fprintf(in.Out, "  goes on from entry %d of the log %s, of which later entries may be lost; entry %d says so\n", l.Entry, terminal.Line(l.Log), l.Seq)
+			}
 		}
 		for _, f := range r.Findings {
 			if f.Workspace == ws.Name {

@@ -75,6 +75,7 @@ type Source struct {
 	Blobs    Blobs  // nil where the database names none
 	Bucket   string // where they lie if that is a bucket: then those that are locked there stay there
 	Program  string // the version of the program
+	ID       string // of this backup
 	Now      func() time.Time
 	Progress func(what string, done, total uint64) // in bytes; nil for none
 
@@ -91,7 +92,7 @@ func (s Source) Make(ctx context.Context, dir string) (*Backup, error) {
 		return nil, err
 	}
 	defer unlock()
-	b := &Backup{Dir: dir, Manifest: Manifest{Format: format, Program: s.Program, Made: s.Now().UTC().Truncate(time.Second), Bucket: s.Bucket}}
+	b := &Backup{Dir: dir, Manifest: Manifest{Format: format, Program: s.Program, ID: s.ID, Made: s.Now().UTC().Truncate(time.Second), Bucket: s.Bucket}}
 	for try := 1; ; try++ {
 		err := s.copy(ctx, b)
 		if err == nil {

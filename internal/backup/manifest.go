@@ -25,6 +25,7 @@ const format = 1
 type Manifest struct {
 	Format  int       `json:"format"`
 	Program string    `json:"program"`
+	ID      string    `json:"id"` // which each ledger in it names, in the entry that says that it was begun
 	Made    time.Time `json:"made"`
 	Bucket  string    `json:"bucket,omitempty"` // where objects lie that were not copied
 	Ledgers []Ledger  `json:"ledgers"`

@@ -45,6 +45,9 @@ func Open(dir string) (*Backup, error) {
 	return b, nil
 }
 
+// Sum is the SHA-256 of the manifest, in hexadecimal.
+func (b *Backup) Sum() string { return b.sum }
+
 // Size is how many bytes its files have.
 func (b *Backup) Size() (n uint64) {
 	for _, f := range b.Files {

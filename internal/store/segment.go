@@ -139,18 +139,22 @@ func (s Segments) Replace(ctx context.Context, ws steward.WorkspaceID, old []seg
 		if len(old) > 0 && next != with.End() {
 			return moved
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO ledger_segments (workspace, first, entries, earliest_us, latest_us, month, state, trimmed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			ws, int64(with.First), int64(with.Entries), with.Earliest, with.Latest, with.Month, int64(with.State), trimmed); err != nil {
+		return insertSegment(ctx, tx, ws, with, trimmed)
+	})
+}
+
+func insertSegment(ctx context.Context, tx *sql.Tx, ws steward.WorkspaceID, s segment.Segment, trimmed int) error {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO ledger_segments (workspace, first, entries, earliest_us, latest_us, month, state, trimmed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		ws, int64(s.First), int64(s.Entries), s.Earliest, s.Latest, s.Month, int64(s.State), trimmed); err != nil {
+		return err
+	}
+	for _, o := range s.Objects {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO ledger_objects (name, workspace, first, kind, scopes, low, high, size, sha256, until_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			o.Name, ws, int64(s.First), string(o.Kind), o.Scopes, int64(o.Low), int64(o.High), o.Size, o.SHA256, keepUntil(o.Until)); err != nil {
 			return err
 		}
-		for _, o := range with.Objects {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO ledger_objects (name, workspace, first, kind, scopes, low, high, size, sha256, until_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-				o.Name, ws, int64(with.First), string(o.Kind), o.Scopes, int64(o.Low), int64(o.High), o.Size, o.SHA256, keepUntil(o.Until)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // take deletes a segment and its objects, and tells whether it was trimmed; -1 where it isn't there as named.

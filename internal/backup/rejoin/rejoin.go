@@ -4,10 +4,6 @@ package rejoin
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -15,77 +11,7 @@ import (
 	"github.com/stewardhq/steward/internal/blob"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/segment"
-	"github.com/stewardhq/steward/internal/ledger/tree"
 )
-
-// NotBehind refuses a backup whose ledgers end before a checkpoint that somebody remembers: going on from there
-// would be a second story beside the one that was signed.
-func NotBehind(ctx context.Context, ledgers []backup.Ledger, known []string, sealer steward.Sealer) error {
-	ends, newest := map[steward.WorkspaceID]uint64{}, map[steward.WorkspaceID]uint64{}
-	for _, l := range ledgers {
-		ends[l.Workspace] = l.Entries
-	}
-	var order []steward.WorkspaceID
-	for _, note := range known {
-		origin, _, _ := strings.Cut(note, "\n")
-		ws := steward.WorkspaceID(origin[strings.LastIndexByte(origin, '/')+1:])
-		cp, _, err := tree.Parse([]byte(note), string(ws), ledger.Ring(ctx, sealer, ws))
-		if err != nil {
-			return steward.Errorf(steward.Conflict, "a known checkpoint of the ledger of workspace %s isn't signed with its key: the file of checkpoints is another Steward's or was changed, or this isn't its keyring", ws).Because(err)
-		}
-		if newest[ws] == 0 {
-			order = append(order, ws)
-		}
-		newest[ws] = max(newest[ws], cp.Size)
-	}
-	var lost []string
-	for _, ws := range order {
-		if newest[ws] > ends[ws] {
-			lost = append(lost, fmt.Sprintf("entries %d to %d of workspace %s", ends[ws], newest[ws]-1, ws))
-		}
-	}
-	return refused(lost, "a checkpoint signed them, so going on without them would be found to be a forgery")
-}
-
-// NoneNewer refuses a backup where the store of objects holds later entries than it, or entries that were sealed
-// since, though they begin before its end: the restored database wouldn't name those objects, so they would be taken
-// for leftovers and be deleted.
-func NoneNewer(ctx context.Context, b backup.Manifest, blobs segment.Blobs) error {
-	named := map[string]bool{}
-	for _, o := range b.Objects.Referenced {
-		named[o.Name] = true
-	}
-	for _, f := range b.Files {
-		if name, ok := f.Object(); ok {
-			named[name] = true
-		}
-	}
-	var lost []string
-	for _, l := range b.Ledgers {
-		prefix := "ledger/" + string(l.Workspace) + "/" // and the first entry's number, in 20 digits
-		err := blobs.List(ctx, prefix, func(name string, _ time.Time) error {
-			number, _, _ := strings.Cut(strings.TrimPrefix(name, prefix), "-")
-			if first, err := strconv.ParseUint(number, 10, 64); err == nil && (first >= l.Entries || first >= l.Sealed && !named[name]) {
-				lost = append(lost, fmt.Sprintf("entries from %d on of workspace %s", first, l.Workspace))
-				return errFound
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errFound) {
-			return err
-		}
-	}
-	return refused(lost, "sealed objects hold them, which the restored data wouldn't know of")
-}
-
-var errFound = errors.New("one was found")
-
-func refused(lost []string, why string) error {
-	if len(lost) == 0 {
-		return nil
-	}
-	return steward.Errorf(steward.Conflict, "this backup ends too early and nothing was restored: it lacks %s; %s. Restore a newer backup", strings.Join(lost, ", "), why)
-}
 
 // Objects are those of a folder, and behind it those that stayed elsewhere.
 type Objects struct {
