@@ -33,6 +33,13 @@ func (h *Header) Prunes() (first uint64, last steward.Scope, ok bool) {
 	return end + 1, steward.Scope(h.Targets[1]), ok && err == nil
 }
 
+// Pruned is what went of a ledger's beginning at one time.
+type Pruned struct {
+	First   uint64 // the number of the first entry that is kept
+	Entries uint64 // that went
+	Objects int    // that were deleted; those that are locked go with their lock's end
+}
+
 // First is the number of the first entry that is kept.
 func (l *Ledger) First(ctx context.Context, ws steward.WorkspaceID) (uint64, error) {
 	head, err := l.store.Head(ctx, ws)

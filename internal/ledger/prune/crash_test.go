@@ -74,6 +74,7 @@ func (a mortalAppender) Commit(ctx context.Context, advances []ledger.Advance) e
 
 // Wherever pruning ends, what is left verifies; what comes next finishes it, and nothing is said twice or left over.
 func TestEndedBetweenAnyTwoSteps(t *testing.T) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) { endedBetween(t, open(t, onSQLite(t), 256), false) })
 	t.Run("postgres", func(t *testing.T) { endedBetween(t, open(t, onPostgres(t), 256), true) })
 }
@@ -111,7 +112,7 @@ func endedBetween(t *testing.T, h *house, few bool) {
 		if p := h.prune(w); p.First != first {
 			t.Fatalf("step %d: in the end it begins with %d", at, p.First)
 		}
-		if p := h.prune(w); p != (prune.Pruned{First: first}) {
+		if p := h.prune(w); p != (ledger.Pruned{First: first}) {
 			t.Fatalf("step %d: once more %+v went", at, p)
 		}
 		h.recorded(w, "ledger/2019-11", first)
@@ -148,6 +149,7 @@ func (h *house) leftOver(want int) {
 
 // What is locked is given up, and goes with the lock's end.
 func TestLockedObjectsGoWithTheirLock(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	h := open(t, onSQLite(t), 256)
 	h.archive.Days = nil // seven years
@@ -167,6 +169,7 @@ func TestLockedObjectsGoWithTheirLock(t *testing.T) {
 
 // What keeps a month from going, though its time is up.
 func TestWhatStays(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	due := time.Date(2020, 11, 2, 9, 0, 0, 0, time.UTC)
 	t.Run("an intent without outcome", func(t *testing.T) {

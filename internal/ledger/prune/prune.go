@@ -36,13 +36,6 @@ type Catalog interface {
 	Prune(ctx context.Context, ws steward.WorkspaceID, first uint64) error
 }
 
-// Pruned is what came of it.
-type Pruned struct {
-	First   uint64 // the number of the first entry that is kept
-	Entries uint64 // that went
-	Objects int    // that were deleted; those that are locked go with their lock's end
-}
-
 // segmentsAtOnce is how many lines of the manifest are read at a time.
 const segmentsAtOnce = 16
 
@@ -55,12 +48,12 @@ const segmentsAtOnce = 16
 //     segment.Archivist.Sweep, and an end that isn't on record;
 //  3. the objects are deleted;
 //  4. an entry says that they went.
-func (p *Pruner) Prune(ctx context.Context, ws steward.WorkspaceID, before time.Time) (Pruned, error) {
+func (p *Pruner) Prune(ctx context.Context, ws steward.WorkspaceID, before time.Time) (ledger.Pruned, error) {
 	first, err := p.Ledger.First(ctx, ws)
 	if err != nil {
-		return Pruned{}, err
+		return ledger.Pruned{}, err
 	}
-	pruned := Pruned{First: first}
+	pruned := ledger.Pruned{First: first}
 	going, err := p.over(ctx, ws, before)
 	if err != nil {
 		return pruned, err
@@ -87,7 +80,7 @@ func (p *Pruner) Prune(ctx context.Context, ws steward.WorkspaceID, before time.
 	if err := p.Catalog.Prune(ctx, ws, end); err != nil {
 		return pruned, err
 	}
-	pruned = Pruned{First: end, Entries: end - first}
+	pruned = ledger.Pruned{First: end, Entries: end - first}
 	for _, s := range going {
 		for _, o := range s.Objects {
 			deleted, err := p.Store.Delete(ctx, o.Name)

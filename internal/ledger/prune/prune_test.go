@@ -113,7 +113,7 @@ func (h *house) pruner() *prune.Pruner {
 }
 
 // prune lets go what is due.
-func (h *house) prune(w steward.WorkspaceID) prune.Pruned {
+func (h *house) prune(w steward.WorkspaceID) ledger.Pruned {
 	h.t.Helper()
 	p, err := h.pruner().Prune(context.Background(), w, h.now.AddDate(0, 0, -kept))
 	must(h.t, err)
@@ -234,6 +234,7 @@ func (h *house) sound(w steward.WorkspaceID, first uint64) {
 }
 
 func TestWhatIsOverGoes(t *testing.T) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) { overGoes(t, open(t, onSQLite(t), 256)) })
 	t.Run("postgres", func(t *testing.T) { overGoes(t, open(t, onPostgres(t), 256)) })
 }
@@ -259,7 +260,7 @@ func overGoes(t *testing.T, h *house) {
 	// Not before all that it rests on is so.
 	stays := func(when string) {
 		t.Helper()
-		if p := h.prune(ws); p != (prune.Pruned{}) {
+		if p := h.prune(ws); p != (ledger.Pruned{}) {
 			t.Errorf("%s: %+v went", when, p)
 		}
 	}
@@ -280,7 +281,7 @@ func overGoes(t *testing.T, h *house) {
 	if p := h.prune(ws); p.First != 512 || p.Entries != 512 || p.Objects != 2 {
 		t.Fatalf("%+v went", p)
 	}
-	if p := h.prune(ws); p != (prune.Pruned{First: 512}) {
+	if p := h.prune(ws); p != (ledger.Pruned{First: 512}) {
 		t.Errorf("a second time %+v went", p)
 	}
 	for i, header := range h.rows(ws, 512)[:len(all)-512] {
@@ -356,6 +357,7 @@ func (h *house) recorded(w steward.WorkspaceID, last steward.Scope, ends ...uint
 
 // TestProofsOfWhatIsLeft prunes tiles of two levels, and makes all sorts of proofs by the rest.
 func TestProofsOfWhatIsLeft(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	h := open(t, onSQLite(t), 1<<16)
 	h.month(ws, 66_300, false)
@@ -459,6 +461,7 @@ func TestProofsOfWhatIsLeft(t *testing.T) {
 
 // TestPrunedInvisibly has a ledger's beginning go in ways that no entry explains, or more than it says.
 func TestPrunedInvisibly(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		do   func(h *house)
 		want string
@@ -532,6 +535,7 @@ func (unsigned) SaveCheckpoints(context.Context, []ledger.Signed) error { return
 
 // TestFolderPrunedInvisibly does the same to an export.
 func TestFolderPrunedInvisibly(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	h := open(t, onSQLite(t), 256)
 	h.month(ws, 600, false)
@@ -573,4 +577,26 @@ func TestFolderPrunedInvisibly(t *testing.T) {
 	if l, err := verifier.Check(dir); err != nil || l.First != 512 {
 		t.Errorf("exported into again, the independent verifier says %v, from %d on", err, l.First)
 	}
+}
+
+// FuzzPrunes: whatever a target is, an entry says that entries from 0 on go, or nothing.
+func FuzzPrunes(f *testing.F) {
+	for _, seed := range []string{"entries/0-511", "entries/0-", "entries/0-9223372036854775807", "entries/0-9223372036854775808", "entries/0--1", "entries/1-511", "ledger/2019-10", ""} {
+		f.Add(seed, "ledger/2019-10")
+	}
+	f.Fuzz(func(t *testing.T, target, period string) {
+		h := ledger.Header{Entry: ledger.Entry{Kind: ledger.PurgeBegun, Targets: []string{target, period}}}
+		first, last, ok := h.Prunes()
+		if !ok {
+			return
+		}
+		again := ledger.Header{Entry: ledger.Pruning(ledger.PurgeBegun, ledger.Waiting, first, last)}
+		if number, scope, ok := again.Prunes(); !ok || first == 0 || number != first || string(scope) != period || !strings.HasPrefix(target, "entries/0-") {
+			t.Errorf("%q is read as %d and written as %q", target, first, again.Targets)
+		}
+		h.Kind = ledger.RunRead
+		if _, _, ok := h.Prunes(); ok {
+			t.Error("an entry of another kind prunes")
+		}
+	})
 }
