@@ -80,6 +80,7 @@ var house = []room{
 	{"cmd/steward/forget", "privacy retention keyring ledger ledger/layout", "who keeps something about people, and how is it reached?"},
 	{"cmd/steward/file", "", "how does a file come to be, whole or not at all?"},
 	{"cmd/steward/receipt", "ledger/tlog cmd/steward/command", "does a receipt prove an entry?"},
+	{"cmd/steward/serve", "", "how does a handler get an address, and how does it end well?"},
 	{"cmd/steward/rekey", "ledger", "how does the whole keyring get new keys, on record and once?"},
 	{"cmd/steward/member", "api/wire retention ledger/tlog cmd/steward/client cmd/steward/command cmd/steward/file cmd/steward/show cmd/steward/terminal", "what a member has it do"},
 	{"cmd/steward/demo", "api/wire egress ledger ledger/verify llm cmd/steward/client cmd/steward/show cmd/steward/terminal", "a story told through the client"},

@@ -14,6 +14,7 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/client"
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/demo"
+	"github.com/stewardhq/steward/cmd/steward/serve"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/store"
@@ -50,7 +51,7 @@ func runDemo(ctx context.Context, in *command.Invocation) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, box.stop(ctx)) }()
+	defer func() { err = errors.Join(err, box.Stop(ctx)) }()
 	h, err := openHouse(ctx, optionsOf(settings, true, log))
 	if err != nil {
 		return err
@@ -60,16 +61,16 @@ func runDemo(ctx context.Context, in *command.Invocation) (err error) {
 	if err != nil {
 		return err
 	}
-	server, err := listen("127.0.0.1:0", h.Handler(), log)
+	server, err := serve.On("127.0.0.1:0", h.Handler(), log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.stop(ctx)) }()
+	defer func() { err = errors.Join(err, server.Stop(ctx)) }()
 
 	story := demo.Story{
-		Terminal: in.Terminal, Data: settings.Data, Sandbox: box.url, SandboxVersion: sandboxVersion,
+		Terminal: in.Terminal, Data: settings.Data, Sandbox: box.URL, SandboxVersion: sandboxVersion,
 		SignIn: func(token string) (*client.Client, error) {
-			return client.Dial(config.Client{URL: server.url, Token: token})
+			return client.Dial(config.Client{URL: server.URL, Token: token})
 		},
 		Verify: func(ctx context.Context, data string) (uint64, []verify.Finding, error) {
 			return verifyDemo(ctx, in, data)
@@ -89,13 +90,8 @@ func runDemo(ctx context.Context, in *command.Invocation) (err error) {
 	}
 	fmt.Fprintf(in.Out, "\nThe server goes on at %s until you press Ctrl-C. In another terminal, as the sales representative:\n\n"+
 		"    export STEWARD_URL=%s STEWARD_TOKEN=%s\n    steward ask \"Show the pipeline by stage\"\n\nor as the administrator:\n\n    export STEWARD_URL=%s STEWARD_TOKEN=%s\n    steward log\n",
-		in.Bold(server.url), server.url, rep, server.url, token)
-	select {
-	case err := <-server.failed:
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
-		return nil
-	}
+		in.Bold(server.URL), server.URL, rep, server.URL, token)
+	return server.Wait(ctx, nil)
 }
 
 // verifyDemo is `steward verify` for the story.

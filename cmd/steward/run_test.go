@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"regexp"
@@ -222,84 +220,5 @@ func TestDemoTellsWhatDoesNotHold(t *testing.T) {
 	}
 	if n := strings.Count(out.String(), "✗ not so: "); n != 1 || !strings.Contains(out.String(), "✗ not so: verify finds it") {
 		t.Errorf("%d checks did not hold:\n%s", n, out.String())
-	}
-}
-
-// A server told to stop takes no more requests and answers those under way.
-func TestServingDrains(t *testing.T) {
-	arrived, release := make(chan struct{}), make(chan struct{})
-	s, err := listen("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		close(arrived)
-		<-release
-		fmt.Fprint(w, "done")
-	}), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer := make(chan string, 1)
-	go func() {
-		resp, err := http.Get(s.url)
-		if err != nil {
-			answer <- err.Error()
-			return
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		answer <- fmt.Sprint(string(text), err)
-	}()
-	<-arrived
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.wait(ctx, nil) }()
-	cancel()
-	// The listener goes at once; the request under way keeps the server waiting.
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-		again, err := listen(strings.TrimPrefix(s.url, "http://"), http.NotFoundHandler(), slog.New(slog.DiscardHandler))
-		if err == nil {
-			if err := again.stop(context.Background()); err != nil {
-				t.Error(err)
-			}
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("it went on listening")
-		}
-	}
-	select {
-	case err := <-ended:
-		t.Fatalf("it did not wait: %v", err)
-	case got := <-answer:
-		t.Fatalf("answered too early: %s", got)
-	default:
-	}
-	close(release)
-	if got := <-answer; got != "done<nil>" {
-		t.Errorf("the request under way got %q", got)
-	}
-	if err := <-ended; err != nil {
-		t.Errorf("it ended with %v", err)
-	}
-}
-
-// A server whose database another may have by now ends by itself, and says so.
-func TestAServerThatLostItsDatabaseEnds(t *testing.T) {
-	s, err := listen("127.0.0.1:0", http.NotFoundHandler(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	lost := make(chan struct{})
-	ended := make(chan error, 1)
-	go func() { ended <- s.wait(context.Background(), lost) }()
-	close(lost)
-	select {
-	case err := <-ended:
-		if steward.KindOf(err) != steward.Unavailable || !strings.Contains(steward.Message(err), "another Steward may have it") {
-			t.Errorf("it ended with %v", err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("it goes on")
-	}
-	if _, err := http.Get(s.url); err == nil {
-		t.Error("it still answers")
 	}
 }

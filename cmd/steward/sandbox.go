@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward/cmd/steward/command"
+	"github.com/stewardhq/steward/cmd/steward/serve"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/sandbox"
 	"github.com/stewardhq/steward/internal/sandbox/org"
@@ -46,19 +47,19 @@ func runSandbox(ctx context.Context, in *command.Invocation) error {
 			InstanceURL string        `json:"instance_url"`
 			APIVersion  string        `json:"api_version"`
 			Users       []sandboxUser `json:"users"`
-		}{box.url, sandboxVersion, box.users})
+		}{box.URL, sandboxVersion, box.users})
 	} else {
 		printSandbox(in, box)
 	}
 	if err != nil {
 		return err
 	}
-	return box.wait(ctx, nil)
+	return box.Wait(ctx, nil)
 }
 
 // sandboxServing is an invented company behind an address.
 type sandboxServing struct {
-	*serving
+	*serve.Server
 	users []sandboxUser // administrators first, then managers, then representatives
 }
 
@@ -70,11 +71,11 @@ func openSandbox(address, data string, seed uint64, now func() time.Time, log *s
 	}
 	server := sandbox.New(company(seed, now().UTC()))
 	server.Now = now
-	running, err := listen(address, server, log)
+	running, err := serve.On(address, server, log)
 	if err != nil {
 		return nil, err
 	}
-	box := &sandboxServing{serving: running}
+	box := &sandboxServing{Server: running}
 	for _, u := range server.Users() {
 		box.users = append(box.users, sandboxUser{Username: u.Username, Name: u.Name, Role: u.Role, AccessToken: u.AccessToken})
 	}
@@ -82,7 +83,7 @@ func openSandbox(address, data string, seed uint64, now func() time.Time, log *s
 }
 
 func printSandbox(in *command.Invocation, box *sandboxServing) {
-	fmt.Fprintf(in.Out, "This is a sandbox: a Salesforce-compatible org of invented people and deals. Nothing in it is kept.\nIt is at %s\n\n", in.Bold(box.url))
+	fmt.Fprintf(in.Out, "This is a sandbox: a Salesforce-compatible org of invented people and deals. Nothing in it is kept.\nIt is at %s\n\n", in.Bold(box.URL))
 	var rows [][]string
 	for _, u := range box.users {
 		rows = append(rows, []string{u.Role, u.Name, u.Username, u.AccessToken})

@@ -6,27 +6,16 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"net/mail"
 	"path/filepath"
 	"time"
 
-	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/command"
+	"github.com/stewardhq/steward/cmd/steward/serve"
 	"github.com/stewardhq/steward/cmd/steward/show"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/config"
-)
-
-// How long a server waits for others.
-const (
-	drainTimeout  = 10 * time.Second // for requests under way, when it is told to stop
-	headerTimeout = 10 * time.Second // for a request's header
-	bodyTimeout   = 20 * time.Second // for a request's body, which is small
-	idleTimeout   = 2 * time.Minute  // for a client's next request
 )
 
 func runInit(ctx context.Context, in *command.Invocation) error {
@@ -83,7 +72,7 @@ func runServe(ctx context.Context, in *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	running, err := listen(server.Listen, h.Handler(), log)
+	running, err := serve.On(server.Listen, h.Handler(), log)
 	if err != nil {
 		return errors.Join(err, h.Close())
 	}
@@ -97,91 +86,17 @@ func runServe(ctx context.Context, in *command.Invocation) error {
 		}
 	}()
 	if in.AsJSON {
-		err = in.JSON(map[string]string{"url": running.url})
+		err = in.JSON(map[string]string{"url": running.URL})
 	} else {
-		fmt.Fprintf(in.Out, "Steward serves %s at %s\n", server.Data, in.Bold(running.url))
+		fmt.Fprintf(in.Out, "Steward serves %s at %s\n", server.Data, in.Bold(running.URL))
 	}
 	if err == nil {
-		err = running.wait(ctx, h.lost)
+		err = running.Wait(ctx, h.lost)
 	}
 	cancel()  // where the database was lost, nothing may go on either
 	<-resumed // which ends with ctx, and uses the house
 	log.Info("stopping")
 	return errors.Join(err, h.Close())
-}
-
-// serving is an HTTP server on an address of its own.
-type serving struct {
-	url    string
-	server *http.Server
-	failed chan error
-}
-
-// listen starts to serve; port 0 picks a free one.
-func listen(address string, handler http.Handler, log *slog.Logger) (*serving, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, steward.Errorf(steward.Unavailable, "%s can't be listened on; stop what uses it already, or choose another with --listen", address).Because(err)
-	}
-	s := &serving{
-		url: "http://" + l.Addr().String(), failed: make(chan error, 1),
-		server: &http.Server{
-			Handler: inTime(bodyTimeout, handler), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-		},
-	}
-	go func() { s.failed <- s.server.Serve(l) }()
-	return s, nil
-}
-
-// inTime gives up on a client that sends its request's body too slowly, signed in or not. The answer may
-// take as long as it takes: the limit ends with the body.
-func inTime(limit time.Duration, handler http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		connection := http.NewResponseController(w)
-		if r.ContentLength != 0 && connection.SetReadDeadline(time.Now().Add(limit)) == nil {
-			r.Body = timed{r.Body, connection}
-		}
-		handler.ServeHTTP(w, r)
-	})
-}
-
-// timed is a request's body that lifts its connection's deadline when it has come to its end.
-type timed struct {
-	io.ReadCloser
-	connection *http.ResponseController
-}
-
-func (t timed) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		_ = t.connection.SetReadDeadline(time.Time{}) // which it took before, so it takes it again
-	}
-	return n, err
-}
-
-// wait serves until ctx ends or the database is lost, and then lets the requests under way come to their end.
-func (s *serving) wait(ctx context.Context, lost <-chan struct{}) error {
-	var gone error
-	select {
-	case err := <-s.failed:
-		return fmt.Errorf("serve: %w", err)
-	case <-lost:
-		gone = steward.Errorf(steward.Unavailable, "the connection to the database broke, so another Steward may have it by now; start this one again")
-	case <-ctx.Done():
-	}
-	return errors.Join(gone, s.stop(ctx))
-}
-
-// stop takes no more requests and waits for those under way.
-func (s *serving) stop(ctx context.Context) error {
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	if err := s.server.Shutdown(ending); err != nil {
-		return errors.Join(s.server.Close(), steward.Errorf(steward.Unavailable,
-			"requests were still under way after %s and were cut off; the record says which calls have no known outcome", drainTimeout).Because(err))
-	}
-	return nil
 }
 
 // seedFlag chooses among invented companies.
