@@ -135,8 +135,15 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 		Workspaces: s.workspaces, Log: o.Log,
 	}
 	h.background(purger.Run)
+	closer := &retention.Closer{
+		Closings: forgetting.Rows{DB: data.Rows()}, Estate: forgetting.Rows{DB: data.Rows()}, Holds: custody.Holds, Schedule: &schedule, Ledger: book, Keyring: sealer,
+		Issuer: &retention.Issuer{Certificates: nil, Ledger: book, Version: programVersion(), Now: o.Now, Rand: o.Rand},
+		Walk:   data.WalkSealed, Objects: segment.Dropper{Store: s.record}.Remove, Log: o.Log, Now: o.Now,
+	}
+	door.Closed = closer.Closed
+	h.background(closer.Run)
 	h.server = &api.Server{
-		Schedule: &schedule, Custody: custody, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Rand: o.Rand, Log: o.Log,
+		Schedule: &schedule, Custody: custody, Closer: closer, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Rand: o.Rand, Log: o.Log,
 		Tlog: log,
 	}
 	return h, nil

@@ -37,6 +37,7 @@ type Server struct {
 	Eraser    *retention.Eraser
 	Schedule  *retention.Schedule
 	Custody   *retention.Custody
+	Closer    *retention.Closer
 	Examples  []wire.Example
 	Now       func() time.Time
 	Rand      io.Reader
@@ -59,14 +60,16 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/runs/{id}/dialogue", s.signedIn(s.dialogue))
 	mux.HandleFunc("GET /api/v1/approvals", s.signedIn(s.approvals))
 	mux.HandleFunc("POST /api/v1/approvals/{id}", s.signedIn(s.settle))
-	mux.HandleFunc("GET /api/v1/log", s.signedIn(s.log))
-	mux.HandleFunc("GET /api/v1/log/{seq}/receipt", s.signedIn(s.receipt))
-	mux.HandleFunc("GET /api/v1/log/{seq}/inclusion", s.signedIn(s.inclusion))
-	mux.HandleFunc("GET /api/v1/log/consistency", s.signedIn(s.consistency))
+	mux.HandleFunc("GET /api/v1/log", s.evenClosed(s.log))
+	mux.HandleFunc("GET /api/v1/log/{seq}/receipt", s.evenClosed(s.receipt))
+	mux.HandleFunc("GET /api/v1/log/{seq}/inclusion", s.evenClosed(s.inclusion))
+	mux.HandleFunc("GET /api/v1/log/consistency", s.evenClosed(s.consistency))
 	mux.HandleFunc("POST /api/v1/log/key", s.signedIn(s.rotateKey))
-	mux.HandleFunc("POST /api/v1/checkpoint", s.signedIn(s.checkpoint))
-	mux.HandleFunc("GET /api/v1/workspace", s.signedIn(s.workspace))
-	mux.HandleFunc("GET /api/v1/workspaces/{id}", s.signedIn(s.workspace))
+	mux.HandleFunc("POST /api/v1/checkpoint", s.evenClosed(s.checkpoint))
+	mux.HandleFunc("GET /api/v1/workspace", s.evenClosed(s.workspace))
+	mux.HandleFunc("GET /api/v1/workspaces/{id}", s.evenClosed(s.workspace))
+	mux.HandleFunc("POST /api/v1/workspace/close", s.evenClosed(s.closeWorkspace))
+	mux.HandleFunc("POST /api/v1/workspace/reopen", s.evenClosed(s.reopenWorkspace))
 	mux.HandleFunc("GET /api/v1/members", s.signedIn(s.members))
 	mux.HandleFunc("POST /api/v1/members", s.signedIn(s.addMember))
 	mux.HandleFunc("DELETE /api/v1/members/{id}", s.signedIn(s.removeMember))
@@ -75,13 +78,14 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("DELETE /api/v1/tokens/{id}", s.signedIn(s.revokeToken))
 	mux.HandleFunc("GET /api/v1/connections", s.signedIn(s.connections))
 	mux.HandleFunc("POST /api/v1/connections", s.signedIn(s.connect))
+	mux.HandleFunc("DELETE /api/v1/connections/{id}", s.signedIn(s.disconnect))
 	mux.HandleFunc("POST /api/v1/erasures", s.signedIn(s.erase))
-	mux.HandleFunc("GET /api/v1/retention", s.signedIn(s.retention))
-	mux.HandleFunc("PUT /api/v1/retention", s.signedIn(s.retain))
-	mux.HandleFunc("POST /api/v1/holds", s.signedIn(s.hold))
-	mux.HandleFunc("GET /api/v1/holds/{id}", s.signedIn(s.held))
-	mux.HandleFunc("DELETE /api/v1/holds/{id}", s.signedIn(s.release))
-	mux.HandleFunc("GET /tlog/{workspace}/{path...}", s.signedIn(s.tlog))
+	mux.HandleFunc("GET /api/v1/retention", s.evenClosed(s.retention))
+	mux.HandleFunc("PUT /api/v1/retention", s.evenClosed(s.retain))
+	mux.HandleFunc("POST /api/v1/holds", s.evenClosed(s.hold))
+	mux.HandleFunc("GET /api/v1/holds/{id}", s.evenClosed(s.held))
+	mux.HandleFunc("DELETE /api/v1/holds/{id}", s.evenClosed(s.release))
+	mux.HandleFunc("GET /tlog/{workspace}/{path...}", s.evenClosed(s.tlog))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, steward.Errorf(steward.NotFound, "there is nothing at this address; the API lives under /api/v1"))
 	})
@@ -110,10 +114,18 @@ type handler func(w http.ResponseWriter, r *http.Request, caller identity.Caller
 
 // signedIn is the way every request of the API comes in: the token becomes a caller, the body is
 // capped, an error becomes a status and a sentence.
-func (s *Server) signedIn(h handler) http.HandlerFunc {
+func (s *Server) signedIn(h handler) http.HandlerFunc { return s.way(h, false) }
+
+// evenClosed is signedIn for what administrators can do in a closed workspace too: take its record along, open it again.
+func (s *Server) evenClosed(h handler) http.HandlerFunc { return s.way(h, true) }
+
+func (s *Server) way(h handler, evenClosed bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		caller, err := s.authenticate(r.Context(), r.Header.Get("Authorization"))
+		if err == nil {
+			err = s.admit(r.Context(), caller, evenClosed)
+		}
 		if err == nil {
 			err = h(w, r, caller)
 		}

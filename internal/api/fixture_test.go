@@ -55,6 +55,16 @@ type house struct {
 	server  *api.Server
 }
 
+// kept takes certificates and keeps none.
+type kept struct{}
+
+func (kept) Keep(_ context.Context, _ steward.WorkspaceID, s retention.Signed) (retention.Signed, error) {
+	return s, nil
+}
+func (kept) Certificates(context.Context, steward.WorkspaceID) ([]retention.Signed, error) {
+	return nil, nil
+}
+
 // person is a member with a token.
 type person struct {
 	email string
@@ -163,6 +173,13 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		Schedule: &retention.Schedule{Periods: store.Keyring{DB: keys}, Settings: store.Retention{DB: data}, Now: now},
 		Now:      now, Rand: rand.Reader, Log: log,
 	}
+	rows := forgetting.Rows{DB: data.Rows()}
+	h.server.Closer = &retention.Closer{
+		Closings: rows, Estate: rows, Holds: rows, Schedule: h.server.Schedule, Ledger: book, Keyring: ring,
+		Issuer: &retention.Issuer{Certificates: kept{}, Ledger: book, Version: "test", Now: now, Rand: rand.Reader},
+		Walk:   data.WalkSealed, Objects: func(context.Context, steward.WorkspaceID) (int, error) { return 0, nil }, Log: log, Now: now,
+	}
+	door.Closed = h.server.Closer.Closed
 	server := httptest.NewUnstartedServer(h.server.Handler())
 	server.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	server.Start()

@@ -24,7 +24,11 @@ func (s *Server) workspace(w http.ResponseWriter, r *http.Request, caller identi
 	if asked := r.PathValue("id"); asked != "" && asked != string(known.ID) && asked != known.Name {
 		return steward.Errorf(steward.NotFound, "there is no workspace %q for you; your token belongs to %q", asked, known.Name)
 	}
-	reply(w, http.StatusOK, map[string]any{"workspace": known.ID, "name": known.Name, "created": known.Created})
+	closing, err := s.Closer.Show(r.Context(), known.ID)
+	if err != nil {
+		return err
+	}
+	reply(w, http.StatusOK, map[string]any{"workspace": known.ID, "name": known.Name, "created": known.Created, "closing": closing})
 	return nil
 }
 

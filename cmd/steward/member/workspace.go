@@ -16,7 +16,16 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/show"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/api/wire"
+	"github.com/stewardhq/steward/internal/retention"
 )
+
+// shown is a workspace, as the API shows it.
+type shown struct {
+	Workspace steward.WorkspaceID `json:"workspace"`
+	Name      string              `json:"name"`
+	Created   time.Time           `json:"created"`
+	Closing   retention.Closing   `json:"closing"`
+}
 
 // ShowWorkspace is the command that shows the token's workspace.
 func ShowWorkspace(ctx context.Context, in *command.Invocation) error {
@@ -27,16 +36,13 @@ func ShowWorkspace(ctx context.Context, in *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	workspace, raw, err := client.Call[struct {
-		Workspace steward.WorkspaceID `json:"workspace"`
-		Name      string              `json:"name"`
-		Created   time.Time           `json:"created"`
-	}](ctx, c, http.MethodGet, "/api/v1/workspace", nil)
+	workspace, raw, err := client.Call[shown](ctx, c, http.MethodGet, "/api/v1/workspace", nil)
 	if err != nil || in.AsJSON {
 		return printRawOr(in, raw, err)
 	}
 	in.Columns(in.Out, [][]string{
 		{"Workspace", terminal.Line(workspace.Name)}, {"Id", terminal.Line(string(workspace.Workspace))}, {"Made", terminal.Stamp(workspace.Created)}, {"Server", terminal.Line(in.SignIn.URL)},
+		{"Standing", standing(workspace.Closing)},
 	})
 	return nil
 }

@@ -93,6 +93,8 @@ var estate = [...]struct{ table, workspace, column, counts string }{
 	{"retention_days", "workspace", "class", ""},
 	{"purges", "workspace", "scope", ""},
 	{"purge_clocks", "workspace", "workspace", ""},
+	{"aside", "workspace", "id", "copies_aside"},
+	{"holds_on", "workspace", "hold", ""},
 	{"holds", "workspace", "id", ""},
 	{"api_tokens", "workspace", "id", ""},
 	{"members", "workspace", "id", "members"},
