@@ -78,6 +78,7 @@ var house = []room{
 	{"cmd/steward/show", "api/wire llm retention cmd/steward/terminal", "how people see what it answers"},
 	{"cmd/steward/client", "api/wire config egress ledger retention", "how one member speaks to it"},
 	{"cmd/steward/forget", "privacy retention keyring ledger ledger/layout", "who keeps something about people, and how is it reached?"},
+	{"cmd/steward/closed", "config retention cmd/steward/command cmd/steward/terminal", "what is left of workspaces that were deleted?"},
 	{"cmd/steward/file", "", "how does a file come to be, whole or not at all?"},
 	{"cmd/steward/receipt", "ledger/tlog cmd/steward/command", "does a receipt prove an entry?"},
 	{"cmd/steward/serve", "", "how does a handler get an address, and how does it end well?"},

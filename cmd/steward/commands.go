@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/stewardhq/steward/cmd/steward/closed"
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/member"
 )
@@ -34,6 +35,7 @@ func commands() command.Table {
 		{Name: "workspace show", Summary: "show the workspace that your token belongs to", Run: member.ShowWorkspace},
 		{Name: "workspace close", Summary: "close the workspace, and have all of it deleted after a grace or at once", Usage: "[--grace DAYS | --delete] --yes", Run: member.CloseWorkspace},
 		{Name: "workspace reopen", Summary: "open a closed workspace again, within its grace", Run: member.ReopenWorkspace},
+		{Name: "workspace closed", Summary: "list workspaces that were deleted, with what certifies it", Run: closed.List(closings), Operator: true},
 		{Name: "member add", Summary: "add a person to the workspace", Usage: "--email EMAIL --role admin|manager|member|auditor", Run: member.AddMember},
 		{Name: "member list", Summary: "list the workspace's members", Run: member.ListMembers},
 		{Name: "member remove", Summary: "remove a member and revoke their tokens", Usage: "EMAIL|ID", Run: member.RemoveMember},

@@ -16,6 +16,7 @@ import (
 	"github.com/stewardhq/steward/internal/agent"
 	"github.com/stewardhq/steward/internal/api"
 	"github.com/stewardhq/steward/internal/api/wire"
+	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/connector"
 	"github.com/stewardhq/steward/internal/connector/salesforce"
 	"github.com/stewardhq/steward/internal/egress"
@@ -156,6 +157,16 @@ func (s *stores) workspaces(ctx context.Context) (ids []steward.WorkspaceID, err
 		ids = append(ids, ws.ID)
 	}
 	return ids, err
+}
+
+// closings lists the workspaces that are closed, or were. A server may be running on the data.
+func closings(ctx context.Context, c config.Server) (_ []retention.Closing, err error) {
+	all, err := openLedgers(ctx, c, "", false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, all.Close()) }()
+	return forgetting.Rows{DB: all.data.Rows()}.Closings(ctx)
 }
 
 // log is the record as others verify it.
