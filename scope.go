@@ -87,6 +87,9 @@ func CredentialScope(c ConnectionID, m MemberID) Scope {
 // HoldScope seals what one hold keeps of what would be gone without it.
 func HoldScope(id string) Scope { return Scope("hold/" + id) }
 
+// DutyScope seals whom one erasure is about, until it is complete.
+func DutyScope(id ErasureID) Scope { return Scope("duty/" + string(id)) }
+
 // WorkspaceScope seals what lives as long as the workspace: index secrets, its signing key.
 const WorkspaceScope Scope = "workspace"
 

@@ -124,12 +124,17 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 		Door: door, Store: store.Agent{DB: data}, Sealer: sealer, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel,
 		Now: o.Now, Rand: o.Rand,
 	}
-	custody, err := forget.Custody(forgetting.Rows{DB: data.Rows()}, sealer, vault, forget.Sealed{Rows: data}, s.record)
+	rows := forgetting.Rows{DB: data.Rows()}
+	custody, err := forget.Custody(rows, sealer, vault, forget.Sealed{Rows: data}, s.record)
 	if err != nil {
 		return nil, err
 	}
-	eraser := &retention.Eraser{Store: store.Retention{DB: data}, Holds: custody.Holds, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{forget.Vault{Vault: vault}}, Now: o.Now, Rand: o.Rand}
 	schedule := retention.Schedule{Periods: store.Keyring{DB: s.keys}, Settings: store.Retention{DB: data}, Now: o.Now}
+	eraser := &retention.Eraser{
+		Requests: forgetting.Requests{Rows: rows}, Duties: forgetting.Duties{Rows: rows}, Custody: custody, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{forget.Vault{Vault: vault}},
+		Issuer:  &retention.Issuer{Certificates: rows, Ledger: book, Version: programVersion(), Now: o.Now, Rand: o.Rand},
+		Stopped: schedule.Stopped, Workspaces: s.workspaces, Log: o.Log, Now: o.Now, Rand: o.Rand,
+	}
 	purger := &retention.Purger{
 		Schedule: schedule, Purges: store.Retention{DB: data}, Custody: custody, Ledger: book, Shredder: sealer,
 		Droppers:   []retention.Dropper{store.Retention{DB: data}, segment.Dropper{Store: s.record, Catalog: segments}},
@@ -137,12 +142,12 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	}
 	h.background(purger.Run)
 	closer := &retention.Closer{
-		Closings: forgetting.Rows{DB: data.Rows()}, Estate: forgetting.Rows{DB: data.Rows()}, Holds: custody.Holds, Schedule: &schedule, Ledger: book, Keyring: sealer,
-		Issuer: &retention.Issuer{Certificates: nil, Ledger: book, Version: programVersion(), Now: o.Now, Rand: o.Rand},
-		Walk:   data.WalkSealed, Objects: segment.Dropper{Store: s.record}.Remove, Log: o.Log, Now: o.Now,
+		Closings: rows, Estate: rows, Holds: custody.Holds, Schedule: &schedule, Ledger: book, Keyring: sealer, Issuer: eraser.Issuer,
+		Walk: data.WalkSealed, Objects: segment.Dropper{Store: s.record}.Remove, Log: o.Log, Now: o.Now,
 	}
 	door.Closed = closer.Closed
 	h.background(closer.Run)
+	h.background(eraser.Run)
 	h.server = &api.Server{
 		Schedule: &schedule, Custody: custody, Closer: closer, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Rand: o.Rand, Log: o.Log,
 		Tlog: log,

@@ -55,16 +55,6 @@ type house struct {
 	server  *api.Server
 }
 
-// kept takes certificates and keeps none.
-type kept struct{}
-
-func (kept) Keep(_ context.Context, _ steward.WorkspaceID, s retention.Signed) (retention.Signed, error) {
-	return s, nil
-}
-func (kept) Certificates(context.Context, steward.WorkspaceID) ([]retention.Signed, error) {
-	return nil, nil
-}
-
 // person is a member with a token.
 type person struct {
 	email string
@@ -160,6 +150,7 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		Client: func(steward.WorkspaceID, string) (*http.Client, error) { return orgServer.Client(), nil },
 		Now:    now, Rand: rand.Reader,
 	}
+	rows := forgetting.Rows{DB: data.Rows()}
 	h.server = &api.Server{
 		Directory: &identity.Directory{
 			Workspaces: store.Identity{DB: data}, Members: store.Identity{DB: data}, Tokens: store.Identity{DB: data}, Sealer: ring, Now: now, Rand: rand.Reader,
@@ -168,15 +159,18 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		Agent: &agent.Agent{
 			Door: door, Store: store.Agent{DB: data}, Sealer: ring, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel, Now: now, Rand: rand.Reader,
 		},
-		Eraser:   &retention.Eraser{Store: store.Retention{DB: data}, Holds: forgetting.Rows{DB: data.Rows()}, Ledger: book, Keyring: ring, Now: now, Rand: rand.Reader},
-		Custody:  &retention.Custody{Holds: forgetting.Rows{DB: data.Rows()}, Keyring: ring},
+		Custody:  &retention.Custody{Holds: rows, Keyring: ring},
 		Schedule: &retention.Schedule{Periods: store.Keyring{DB: keys}, Settings: store.Retention{DB: data}, Now: now},
 		Now:      now, Rand: rand.Reader, Log: log,
 	}
-	rows := forgetting.Rows{DB: data.Rows()}
+	h.server.Eraser = &retention.Eraser{
+		Requests: forgetting.Requests{Rows: rows}, Duties: forgetting.Duties{Rows: rows}, Custody: h.server.Custody, Ledger: book, Keyring: ring,
+		Issuer:  &retention.Issuer{Certificates: rows, Ledger: book, Version: "test", Now: now, Rand: rand.Reader},
+		Stopped: h.server.Schedule.Stopped, Log: log, Now: now, Rand: rand.Reader,
+	}
 	h.server.Closer = &retention.Closer{
 		Closings: rows, Estate: rows, Holds: rows, Schedule: h.server.Schedule, Ledger: book, Keyring: ring,
-		Issuer: &retention.Issuer{Certificates: kept{}, Ledger: book, Version: "test", Now: now, Rand: rand.Reader},
+		Issuer: h.server.Eraser.Issuer,
 		Walk:   data.WalkSealed, Objects: func(context.Context, steward.WorkspaceID) (int, error) { return 0, nil }, Log: log, Now: now,
 	}
 	door.Closed = h.server.Closer.Closed

@@ -12,7 +12,6 @@ import (
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/policy"
-	"github.com/stewardhq/steward/internal/retention"
 )
 
 func (s *Server) workspace(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
@@ -225,43 +224,5 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, caller identity
 	reply(w, http.StatusCreated, wire.Connection{
 		Connection: id, InstanceURL: strings.TrimRight(body.InstanceURL, "/"), OrgID: who.OrgID, Member: m, Username: who.Username,
 	})
-	return nil
-}
-
-// erase forgets a person. In a workspace with several administrators nobody forgets alone: a second one
-// has to ask for the same.
-func (s *Server) erase(w http.ResponseWriter, r *http.Request, caller identity.Caller) error {
-	ctx := r.Context()
-	body, err := read[struct {
-		Person string `json:"person"`
-		DryRun bool   `json:"dry_run"`
-	}](r)
-	if err != nil {
-		return err
-	}
-	var erasure retention.Erasure
-	err = s.Gateway.Govern(ctx, caller, gateway.Act{Action: policy.Erase, Stored: "erasure"}, func(ctx context.Context) error {
-		administrators, err := s.Directory.Administrators(ctx, caller.Workspace())
-		if err != nil {
-			return err
-		}
-		subject, err := s.Gateway.Subject(ctx, caller, body.Person)
-		if err != nil {
-			return err
-		}
-		erasure, err = s.Eraser.Erase(ctx, retention.Request{
-			Workspace: caller.Workspace(), By: caller.Member(), Alone: administrators == 1, DryRun: body.DryRun,
-			Subject: retention.Subject{Records: subject.Records, Values: subject.Values},
-		})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	status := http.StatusOK
-	if erasure.Status == "waiting" {
-		status = http.StatusAccepted
-	}
-	reply(w, status, erasure)
 	return nil
 }

@@ -16,8 +16,8 @@ type Subject struct {
 	Values  []string
 }
 
-// Subject finds a person named by a record (“salesforce:Contact:003…”) or an e-mail address, and reads,
-// as the caller, what they are called. Without a connection of the caller's own a record can still be
+// Subject finds a person named by a record (“salesforce:Contact:003…”), or as a system writes it by an e-mail address,
+// a phone number or a full name, in every system that the caller is connected to, and reads what they are called. Without a connection of the caller's own a record can still be
 // forgotten, but free text can't be searched for names that nobody may read: Values is empty then.
 func (g *Gateway) Subject(ctx context.Context, caller identity.Caller, spec string) (Subject, error) {
 	ref, isRecord := steward.ParseRef(spec)
@@ -27,8 +27,8 @@ func (g *Gateway) Subject(ctx context.Context, caller identity.Caller, spec stri
 		return Subject{}, steward.Errorf(steward.Invalid, "%s isn't a person; name a contact or a user, such as salesforce:Contact:003…, or an e-mail address", spec)
 	case isRecord:
 		span = ref.ID
-	case !strings.Contains(spec, "@") || strings.ContainsAny(spec, " \t\n"):
-		return Subject{}, steward.Errorf(steward.Invalid, "name the person by record, such as salesforce:Contact:003…, or by e-mail address")
+	case len(strings.Fields(spec)) < 2 && !strings.Contains(spec, "@") && !strings.ContainsAny(spec, "0123456789"), len(spec) > 200:
+		return Subject{}, steward.Errorf(steward.Invalid, "name the person by record, such as salesforce:Contact:003…, by e-mail address, by phone number or by full name")
 	}
 	var s Subject
 	var unconnected error
@@ -59,11 +59,23 @@ func (g *Gateway) Subject(ctx context.Context, caller identity.Caller, spec stri
 	case len(s.Records) == 0 && unconnected != nil:
 		return s, unconnected
 	case len(s.Records) == 0:
-		return s, steward.Errorf(steward.NotFound, "nobody with this address was found; name the record, such as salesforce:Contact:003…")
+		return s, steward.Errorf(steward.NotFound, "nobody was found by this; name the record, such as salesforce:Contact:003…")
 	case len(s.Records) > 1:
-		return s, steward.Errorf(steward.Conflict, "several people have this address; name one by record, such as %s", s.Records[0])
+		return s, steward.Errorf(steward.Conflict, "%d people are found by this; name one by record: %s", len(s.Records), listed(s.Records))
 	}
 	return s, nil
+}
+
+// listed names the first records.
+func listed(records []steward.Ref) string {
+	var names []string
+	for _, ref := range records[:min(len(records), 10)] {
+		names = append(names, ref.String())
+	}
+	if len(records) > len(names) {
+		names = append(names, "and others")
+	}
+	return strings.Join(names, ", ")
 }
 
 // Recorded gives the name under which the ledger speaks of a record, such as salesforce:Opportunity:006…: its
@@ -80,7 +92,9 @@ func (g *Gateway) Recorded(ctx context.Context, ws steward.WorkspaceID, spec str
 }
 
 func (s *Subject) add(ref steward.Ref, record steward.Record) {
-	s.Records = append(s.Records, ref)
+	if !slices.Contains(s.Records, ref) {
+		s.Records = append(s.Records, ref)
+	}
 	for _, f := range record.Fields {
 		// A first or last name alone would find too many others.
 		if v, ok := f.Value.(string); ok && f.Sensitivity == steward.Personal && f.Of.Field != "FirstName" && f.Of.Field != "LastName" && !slices.Contains(s.Values, v) && v != "" {

@@ -197,6 +197,28 @@ func (v *Vault) Mentions(ctx context.Context, ws steward.WorkspaceID, person ste
 	return m, nil
 }
 
+// Opens tries to open tokens by their ids: how many still hold something, and how many of those open.
+func (v *Vault) Opens(ctx context.Context, ws steward.WorkspaceID, ids []string) (there, opened int, err error) {
+	wanted := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	err = v.Store.WalkTokens(ctx, ws, func(row Row) error {
+		if !wanted[row.ID] {
+			return nil
+		}
+		there++
+		_, err := v.unseal(ctx, ws, row)
+		if err == nil {
+			opened++
+		} else if steward.KindOf(err) == steward.Gone {
+			err = nil
+		}
+		return err
+	})
+	return there, opened, err
+}
+
 // mentions says that a value stands in a text.
 func mentions(text, value string) bool {
 	if d := recognise.Digits(value); len(d) >= recognise.MinPhone && !strings.ContainsFunc(value, unicode.IsLetter) {

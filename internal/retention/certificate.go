@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -90,7 +91,7 @@ func (i *Issuer) Sign(ctx context.Context, c Certificate) (Signed, error) {
 	if c.Verified.Opened > 0 {
 		return Signed{}, steward.Errorf(steward.Conflict, "no certificate is issued: %d sealed values still open", c.Verified.Opened)
 	}
-	c.ID, c.Method, c.Tool, c.Version, c.Issued = steward.NewID(i.Rand, "crt"), Method, "steward", i.Version, i.Now().UTC()
+	c.ID, c.Method, c.Tool, c.Version, c.Issued = steward.NewID(i.Rand, "crt"), Method, "steward", i.Version, i.Now().UTC().Truncate(time.Microsecond)
 	body, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return Signed{}, fmt.Errorf("certificate: %w", err)
@@ -98,6 +99,18 @@ func (i *Issuer) Sign(ctx context.Context, c Certificate) (Signed, error) {
 	s := Signed{Certificate: c}
 	s.Note, s.Key, err = i.Ledger.Attest(ctx, c.Workspace, certificateTitle+string(body)+"\n")
 	return s, err
+}
+
+// ParseCertificate reads a certificate's text, whose signature was looked at.
+func ParseCertificate(text string) (c Certificate, err error) {
+	body, ok := strings.CutPrefix(text, certificateTitle)
+	if ok {
+		err = json.Unmarshal([]byte(body), &c)
+	}
+	if !ok || err != nil {
+		return Certificate{}, steward.Errorf(steward.Invalid, "what is signed there is no certificate").Because(err)
+	}
+	return c, nil
 }
 
 // Issue signs a certificate, keeps it and records it, once for each thing that is certified: after a crash it goes on

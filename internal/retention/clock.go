@@ -2,6 +2,7 @@ package retention
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -42,4 +43,18 @@ func fits(seen, now time.Time) error {
 // Confirm says that the clock is right, and that holds and days are as they should be.
 func (s *Schedule) Confirm(ctx context.Context, ws steward.WorkspaceID) error {
 	return s.Settings.See(ctx, ws, s.Now())
+}
+
+// every does something at the start and after each pause, until ctx ends.
+func every(ctx context.Context, pause time.Duration, log *slog.Logger, failed string, do func(context.Context) error) {
+	for wait := time.Duration(0); ; wait = pause {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			log.Error(failed, slog.Any("error", err))
+		}
+	}
 }

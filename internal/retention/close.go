@@ -209,16 +209,7 @@ func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // Run deletes what is due, at the start and every minute, until ctx ends.
 func (c *Closer) Run(ctx context.Context) {
-	for wait := time.Duration(0); ; wait = closeEvery {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-		if err := c.CarryOut(ctx); err != nil && ctx.Err() == nil {
-			c.Log.Error("closed workspaces weren't all deleted that are due", slog.Any("error", err))
-		}
-	}
+	every(ctx, closeEvery, c.Log, "closed workspaces weren't all deleted that are due", c.CarryOut)
 }
 
 // CarryOut does what is due in all workspaces that are closed. What can't be done in one keeps none of the others.

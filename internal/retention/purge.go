@@ -49,16 +49,7 @@ const (
 
 // Run purges every workspace now and then until ctx ends.
 func (p *Purger) Run(ctx context.Context) {
-	for wait := time.Duration(0); ; wait = purgeEvery {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-		if err := p.PurgeAll(ctx); err != nil && ctx.Err() == nil {
-			p.Log.Error("what is due wasn't purged", slog.Any("error", err))
-		}
-	}
+	every(ctx, purgeEvery, p.Log, "what is due wasn't purged", p.PurgeAll)
 }
 
 // PurgeAll purges every workspace. What can't be done in one keeps none of the others.

@@ -7,6 +7,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/store"
+	"github.com/stewardhq/steward/internal/store/forgetting"
 	"github.com/stewardhq/steward/internal/store/storetest"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
@@ -45,7 +46,8 @@ func TestConformance(t *testing.T) {
 		"identity": func(t *testing.T, db *store.DB) { storetest.Identity(t, store.Identity{DB: db}) },
 		"privacy":  func(t *testing.T, db *store.DB) { storetest.Privacy(t, store.Privacy{DB: db}) },
 		"retention": func(t *testing.T, db *store.DB) {
-			storetest.Retention(t, store.Retention{DB: db}, store.Identity{DB: db})
+			rows := forgetting.Rows{DB: db.Rows()}
+			storetest.Retention(t, forgetting.Requests{Rows: rows}, forgetting.Duties{Rows: rows}, rows, store.Identity{DB: db})
 		},
 		"ledger":  func(t *testing.T, db *store.DB) { storetest.Ledger(t, store.Ledger{DB: db}) },
 		"witness": func(t *testing.T, db *store.DB) { storetest.Witness(t, store.Witness{DB: db}) },

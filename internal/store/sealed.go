@@ -14,6 +14,7 @@ var sealedTables = [...]struct{ table, row string }{
 	{"tokens", "id"},
 	{"proposals", "id"},
 	{"runs", "id"},
+	{"duties", "id"},
 	{"holds_on", "hold"},
 	{"aside", "hold || '/' || home || '/' || id || '/' || part"},
 }

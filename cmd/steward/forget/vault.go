@@ -15,7 +15,7 @@ type Vault struct{ Vault *privacy.Vault }
 
 // Find implements retention.Forgetter.
 func (f Vault) Find(ctx context.Context, ws steward.WorkspaceID, s retention.Subject) (retention.Found, error) {
-	var found retention.Found
+	found := retention.Found{Store: "vault"}
 	for i, ref := range s.Records {
 		person, known, err := f.Vault.Person(ctx, ws, ref)
 		if err != nil {
@@ -39,6 +39,14 @@ func (f Vault) Find(ctx context.Context, ws steward.WorkspaceID, s retention.Sub
 		found.Rows = append(found.Rows, m.Tokens...)
 	}
 	return found, nil
+}
+
+// Try implements retention.Forgetter.
+func (f Vault) Try(ctx context.Context, ws steward.WorkspaceID, found retention.Found) (there, opened int, err error) {
+	if len(found.Rows) == 0 {
+		return 0, 0, nil
+	}
+	return f.Vault.Opens(ctx, ws, found.Rows)
 }
 
 // Drop implements retention.Forgetter.

@@ -12,7 +12,6 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/llm"
-	"github.com/stewardhq/steward/internal/retention"
 )
 
 // Records lists what an answer rests on, with the links that the connector built.
@@ -124,27 +123,6 @@ func Entries(t terminal.Terminal, entries []wire.Entry) {
 		}
 	}
 	t.Table(t.Out, titles, rows)
-}
-
-// Erasure tells what was, or would be, forgotten.
-func Erasure(t terminal.Terminal, e retention.Erasure) {
-	if e.Status == "dry_run" {
-		fmt.Fprintf(t.Out, "Kept of this person: %s, %s, and %s that mention them. Nothing is destroyed yet.\n",
-			terminal.Counted(e.Found.References, "reference", "references"), terminal.Counted(e.Found.Values, "value", "values"), terminal.Counted(e.Found.Texts, "text", "texts"))
-		return
-	}
-	if e.Status == "waiting" {
-		fmt.Fprintln(t.Out, "Nothing is destroyed yet: there are several administrators, and a second one has to ask for the same within 30 days.")
-		fmt.Fprintln(t.Out, t.Dim(terminal.Line(string(e.ID))))
-		return
-	}
-	fmt.Fprintf(t.Out, "Forgotten: %s, %s, and %s that mentioned them. %s destroyed; the record of it stays and can be verified.\n",
-		terminal.Counted(e.Found.References, "reference", "references"), terminal.Counted(e.Found.Values, "value", "values"), terminal.Counted(e.Found.Texts, "text", "texts"),
-		terminal.Counted(e.Keys, "key was", "keys were"))
-	if e.Complete != nil && e.Complete.After(time.Now()) {
-		fmt.Fprintf(t.Out, "Unreadable from now on. Backups of the key server might bring the keys back until %s.\n", terminal.Stamp(*e.Complete))
-	}
-	fmt.Fprintln(t.Out, t.Dim(terminal.Line(string(e.ID))))
 }
 
 // Token shows a token, the only time that it can be. A nil expiry is not spoken of.
