@@ -30,6 +30,7 @@ func commands() command.Table {
 		{Name: "hold show", Summary: "show what is under a hold on a person or a run", Usage: "ID --purpose audit", Run: member.ShowHold},
 		{Name: "hold release", Summary: "let go again what a hold kept", Usage: "ID", Run: member.ReleaseHold},
 		{Name: "backup", Summary: "copy the data, or the keyring, or prove that a backup can be restored", Usage: "--to DIR | --keyring-to DIR | --check DIR", Run: runBackup, Operator: true},
+		{Name: "keyring rotate", Summary: "give the keyring new keys, from its root down", Run: runRotateKeyring, Operator: true},
 		{Name: "restore", Summary: "put a backup of the data back, under the keys of today", Usage: "--from DIR", Run: runRestore, Operator: true},
 		{Name: "init", Summary: "make a data folder with a workspace and its first administrator", Usage: "--workspace NAME --admin EMAIL", Run: runInit, Operator: true},
 		{Name: "serve", Summary: "serve the API", Run: runServe, Operator: true},

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
-	"time"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/command"
@@ -162,11 +160,10 @@ func recordExport(ctx context.Context, c config.Server, only string) (err error)
 	if err := all.one(); err != nil {
 		return err
 	}
-	book, err := ledger.Open(ctx, ledger.Config{Store: all.record, Sealer: all.sealer, Now: time.Now, Rand: rand.Reader, Origin: logOrigin})
+	book, err := all.book(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, book.Close(ctx)) }()
 	ws := all.workspaces[0].ID
 	if _, err := book.Append(ctx, ws, ledger.Entry{
 		Kind: ledger.LedgerRead, Caller: "operator", System: "steward", Tool: "export", Outcome: ledger.OK,

@@ -3,6 +3,7 @@ package show
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/api/wire"
@@ -36,5 +37,14 @@ func (p Proof) Print(t terminal.Terminal) {
 	}
 	if from != p.Signed && !slices.Contains(p.Known, from) {
 		fmt.Fprintf(t.Out, "  %s\n", t.Dim(fmt.Sprintf("No checkpoint over %d entries was at hand: what the log was then, only the server says.", from)))
+	}
+}
+
+// Rotated says that the keyring has new keys, and what that means for who keeps copies of it.
+func Rotated(t terminal.Terminal, workspaces int, horizon time.Duration) {
+	fmt.Fprintf(t.Out, "The keyring has new keys, and the record of %s says so. Nothing had to be sealed anew.\n", terminal.Counted(workspaces, "workspace", "workspaces"))
+	fmt.Fprintf(t.Out, "Copies of the keyring made before open nothing any more: make another with `%s`.\n", t.Bold("steward backup --keyring-to DIR"))
+	if horizon > 0 {
+		fmt.Fprintf(t.Out, "Backups of the key server might bring the old root key back for another %s.\n", horizon)
 	}
 }
