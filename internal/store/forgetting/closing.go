@@ -90,6 +90,8 @@ var estate = [...]struct{ table, workspace, column, counts string }{
 	{"ledger_tail", "workspace", "seq", ""},
 	{"ledger_heads", "workspace", "workspace", ""},
 	{"erasures_asked", "workspace", "id", ""},
+	{"duties", "workspace", "id", "erasures"},
+	{"certificates", "workspace", "subject", "certificates"},
 	{"retention_days", "workspace", "class", ""},
 	{"purges", "workspace", "scope", ""},
 	{"purge_clocks", "workspace", "workspace", ""},
