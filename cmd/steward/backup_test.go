@@ -251,6 +251,13 @@ func TestBackupOnPostgres(t *testing.T) {
 	env["STEWARD_STORE"] = ""
 	run(0, "acme: 5 entries, nothing was changed", "restore", "--from", to) // a server's backup in a folder
 	env["STEWARD_STORE"] = live
+	run(0, "", "backup", "--to", to+"3")
+	env["STEWARD_STORE"] = server.Database(t)
+	known := filepath.Join(to+"3", "checkpoints")
+	run(1, "it lacks entries 4 to 4 of workspace", "restore", "--from", to, "--known", known)
+	run(0, "declared lost: entries 4 to 4 of the log steward.local/", "restore", "--from", to, "--known", known, "--declare-loss")
+	run(0, "entry 4 says so", "verify", "--known", known)
+	env["STEWARD_STORE"] = live
 	run(0, "", "backup", "--keyring-to", to+"-keys")
 	if _, err := os.Stat(filepath.Join(to+"-keys", store.KeyringFile)); err != nil {
 		t.Error(err)

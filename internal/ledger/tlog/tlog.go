@@ -73,6 +73,9 @@ func (l Log) published(ctx context.Context, ws steward.WorkspaceID, least uint64
 	if err != nil {
 		return cp, Damaged(err)
 	}
+	if cp.Origin != last.Origin {
+		return last, nil // it is of the log that this one goes on from
+	}
 	if size == last.Size {
 		return cp, nil
 	}

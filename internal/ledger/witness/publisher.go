@@ -260,7 +260,7 @@ func (p *Publisher) load(ctx context.Context, j *job) bool {
 		case text(string(stored)) == text(cp.Note):
 			j.add(c)
 			j.wants &^= p.receivers[c.of].bit
-		case size < cp.Size:
+		case size < cp.Size && strings.HasPrefix(string(stored), cp.Origin+"\n"): // else it is of another log, before a restore
 			j.known[c.of] = size
 		}
 	}
