@@ -83,7 +83,7 @@ func backupData(ctx context.Context, in *command.Invocation, server config.Serve
 	p := in.Begin("making a backup")
 	b, err := backup.Source{
 		ID:       id,
-		Database: store.Backup{DB: s.data}, Blobs: blobs, Bucket: bucketOf(server), Program: programVersion(), Now: time.Now, Progress: p.Count,
+		Database: store.Backup{DB: s.data}, Blobs: blobs, Bucket: bucketOf(server), Program: command.Built(), Now: time.Now, Progress: p.Count,
 	}.Make(ctx, to)
 	p.Stop()
 	if err != nil {
@@ -216,11 +216,10 @@ func rehearsal(ctx context.Context, server config.Server, from string, p *termin
 	if report.Verify, err = all.verify(ctx, verifyOptions{}, nil, p); err != nil {
 		return report, err
 	}
-	book, err := ledger.Open(ctx, ledger.Config{Store: s.record, Sealer: s.sealer, Now: time.Now, Rand: rand.Reader, Origin: logOrigin}) // over what is read only
+	book, err := s.book(ctx) // over what is read only
 	if err != nil {
 		return report, err
 	}
-	s.first(func() error { return book.Close(context.WithoutCancel(ctx)) })
 	for _, ws := range all.workspaces {
 		if err := report.Open(ctx, rejoin.Sealed{Rows: s.data, Sealer: s.sealer, Record: s.record, Ledger: book}, ws.ID, p.Count); err != nil {
 			return report, err

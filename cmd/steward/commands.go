@@ -1,10 +1,6 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"runtime/debug"
-
 	"github.com/stewardhq/steward/cmd/steward/closed"
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/member"
@@ -48,24 +44,6 @@ func commands() command.Table {
 		{Name: "disconnect salesforce", Summary: "end that connection, and forget its credential", Usage: "[--member EMAIL]", Run: member.Disconnect},
 		{Name: "sandbox serve", Summary: "serve a Salesforce-compatible org of invented people to try things on", Usage: "[--data acme|empty]", Run: runSandbox, Operator: true},
 		{Name: "help", Summary: "explain a command", Usage: "[COMMAND]", Run: command.Help},
-		{Name: "version", Summary: "print the version", Run: runVersion},
+		{Name: "version", Summary: "print the version", Run: command.Version},
 	}
-}
-
-func runVersion(_ context.Context, in *command.Invocation) error {
-	if err := in.ParseNone(in.Flags(in.JSONFlag)); err != nil {
-		return err
-	}
-	if in.AsJSON {
-		return in.JSON(map[string]string{"version": programVersion()})
-	}
-	fmt.Fprintln(in.Out, "steward", programVersion())
-	return nil
-}
-
-func programVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/forget"
 	"github.com/stewardhq/steward/internal/agent"
 	"github.com/stewardhq/steward/internal/api"
@@ -132,7 +133,7 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	schedule := retention.Schedule{Periods: store.Keyring{DB: s.keys}, Settings: store.Retention{DB: data}, Now: o.Now}
 	eraser := &retention.Eraser{
 		Requests: forgetting.Requests{Rows: rows}, Duties: forgetting.Duties{Rows: rows}, Custody: custody, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{forget.Vault{Vault: vault}},
-		Issuer:  &retention.Issuer{Certificates: rows, Ledger: book, Version: programVersion(), Now: o.Now, Rand: o.Rand},
+		Issuer:  &retention.Issuer{Certificates: rows, Ledger: book, Version: command.Built(), Now: o.Now, Rand: o.Rand},
 		Stopped: schedule.Stopped, Workspaces: s.workspaces, Log: o.Log, Now: o.Now, Rand: o.Rand,
 	}
 	purger := &retention.Purger{
