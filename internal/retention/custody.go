@@ -234,7 +234,7 @@ func (c *Custody) walk(ctx context.Context, ws steward.WorkspaceID, holds []Hold
 		}
 		s := sought{h, map[string]bool{}}
 		for _, mark := range marks {
-			s.marks[mark] = true
+			s.marks[mark] = mark != ""
 		}
 		all = append(all, s)
 	}
