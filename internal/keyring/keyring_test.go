@@ -367,3 +367,41 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// The key of a box outlives its scopes for whoever kept it, and opens that box only.
+func TestABoxKeyOpensItsBoxOnly(t *testing.T) {
+	ctx := context.Background()
+	r := open(t)
+	box, sibling := seal(t, r, at, "plain", "run/2026-11-23", "person/a"), seal(t, r, at, "plain", "run/2026-11-23", "person/a")
+	key, err := r.BoxKey(ctx, at, box)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Shred(ctx, at.Workspace, "run/2026-11-23"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := keyring.OpenBox(key, box.Box); err != nil || string(got) != "plain" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := r.BoxKey(ctx, at, box); steward.KindOf(err) != steward.Gone {
+		t.Errorf("a key of what was destroyed: %v", err)
+	}
+	if _, err := r.BoxKey(ctx, at, steward.Sealed{Scopes: []steward.Scope{"person/a"}, Box: box.Box[:10]}); err == nil {
+		t.Error("half a box has a key")
+	}
+	for i := range box.Box {
+		changed := bytes.Clone(box.Box)
+		changed[i] ^= 1
+		if i > 0 && i <= 16 {
+			continue // the salt, by which the key was derived
+		}
+		if _, err := keyring.OpenBox(key, changed); err == nil {
+			t.Fatalf("it opens with byte %d changed", i)
+		}
+	}
+	for name, other := range map[string][]byte{"its twin": sibling.Box, "nothing": nil, "half": box.Box[:40]} {
+		if _, err := keyring.OpenBox(key, other); steward.KindOf(err) != steward.Internal || err == nil {
+			t.Errorf("the key opens %s: %v", name, err)
+		}
+	}
+}
