@@ -57,7 +57,8 @@ var house = []room{
 
 	// An org to try all of it against. It shares the grammar with us and nothing else.
 	{"internal/sandbox/org", "", "what is in the company"},
-	{"internal/sandbox/engine", "soql sandbox/org", "queries, records and permissions over it"},
+	{"internal/sandbox/engine/value", "soql sandbox/org", "what comparisons, functions and aggregates make of one value"},
+	{"internal/sandbox/engine", "soql sandbox/org sandbox/engine/value", "queries, records and permissions over it"},
 	{"internal/sandbox", "soql sandbox/org sandbox/engine", "the same over HTTP"},
 
 	// What puts the steps in their order.
@@ -80,6 +81,7 @@ var house = []room{
 	{"cmd/steward/forget", "privacy retention keyring ledger ledger/layout", "who keeps something about people, and how is it reached?"},
 	{"cmd/steward/closed", "config retention cmd/steward/command cmd/steward/terminal", "what is left of workspaces that were deleted?"},
 	{"cmd/steward/file", "", "how does a file come to be, whole or not at all?"},
+	{"cmd/steward/report", "backup ledger ledger/verify cmd/steward/command cmd/steward/terminal", "how do people see what was found in the record?"},
 	{"cmd/steward/receipt", "ledger/tlog cmd/steward/command", "does a receipt prove an entry?"},
 	{"cmd/steward/serve", "", "how does a handler get an address, and how does it end well?"},
 	{"cmd/steward/rekey", "ledger", "how does the whole keyring get new keys, on record and once?"},

@@ -95,8 +95,8 @@ func describeField(object string, f *org.Field) field {
 		// What must not be null and need not be given, the system or a default provides.
 		DefaultedOnCreate: f.DefaultValue != nil || f.Createable && !f.Nillable && !f.Required,
 		Createable:        f.Createable, Updateable: f.Updateable,
-		Filterable: engine.Filterable(f.Type), Sortable: engine.Filterable(f.Type),
-		Groupable: engine.Groupable(f.Type), Aggregatable: engine.Aggregatable(f.Type),
+		Filterable: f.Type.Filterable(), Sortable: f.Type.Sortable(),
+		Groupable: f.Type.Groupable(), Aggregatable: f.Type.Aggregatable(),
 		Custom: f.Custom, NameField: f.NameField, IDLookup: f.Type == org.ID, Unique: f.Type == org.ID,
 		RestrictedPicklist: f.Restricted, Polymorphic: len(f.ReferenceTo) > 1,
 		PicklistValues: []picklistValue{}, ReferenceTo: append([]string{}, f.ReferenceTo...), DefaultValue: f.DefaultValue,

@@ -176,7 +176,7 @@ func TestAggregates(t *testing.T) {
 		t.Errorf("groups of nothing: %v", got)
 	}
 	having := c.query("SELECT StageName, SUM(Amount) Total FROM Opportunity GROUP BY StageName HAVING SUM(Amount) > 1000 AND StageName LIKE 'closed%' AND COUNT(Id) > 1 ORDER BY StageName DESC LIMIT 5")
-	if len(having) != 2 || having[0]["StageName"] != "Closed Won" || having[1]["StageName"] != "Closed Lost" {
+	if len(having) != 2 || having[0]["StageName"] != "Closed Lost" || having[1]["StageName"] != "Closed Won" { // in the picklist's order
 		t.Errorf("having: %v", having)
 	}
 	region := c.query("SELECT Account.Region__c, COUNT(Id) n FROM Opportunity GROUP BY Account.Region__c")
@@ -315,7 +315,8 @@ func TestRefusedQueries(t *testing.T) {
 		{"SELECT Id FROM Opportunity WHERE CreatedDate > 2026-01-01", "INVALID_FIELD", "of type datetime"},
 		{"SELECT Id FROM Opportunity WHERE IsClosed > true", "INVALID_FIELD", "operator >"},
 		{"SELECT Id FROM Opportunity WHERE Amount > null", "INVALID_FIELD", "null"},
-		{"SELECT Id FROM Opportunity WHERE Amount > USD5", "MALFORMED_QUERY", "not supported by this sandbox"},
+		{"SELECT Id FROM Opportunity WHERE Amount > EUR5", "INVALID_FIELD", "EUR is not an active currency"},
+		{"SELECT Id FROM Opportunity WHERE Probability > USD5", "INVALID_FIELD", "must be of type percent"},
 		{"SELECT Id FROM Opportunity WHERE Amount LIKE '5%'", "INVALID_FIELD", "LIKE"},
 		{"SELECT Id FROM Opportunity WHERE OwnerId = 'me'", "INVALID_QUERY_FILTER_OPERATOR", "invalid ID field: me"},
 		{"SELECT Id FROM Opportunity WHERE CloseDate = LAST_N_YEARS:9999", "INVALID_FIELD", "LAST_N_YEARS:9999"},
@@ -331,10 +332,32 @@ func TestRefusedQueries(t *testing.T) {
 		{"SELECT MAX(IsClosed) FROM Opportunity", "MALFORMED_QUERY", "does not support"},
 		{"SELECT COUNT(Id) a, MAX(Name) A FROM Account", "MALFORMED_QUERY", "duplicate alias: A"},
 		{"SELECT COUNT() FROM Account ORDER BY Name", "MALFORMED_QUERY", "COUNT()"},
-		{"SELECT StageName, COUNT(Id) FROM Opportunity GROUP BY ROLLUP(StageName)", "MALFORMED_QUERY", "not supported by this sandbox yet"},
-		{"SELECT CALENDAR_YEAR(CloseDate), COUNT(Id) FROM Opportunity GROUP BY CALENDAR_YEAR(CloseDate)", "MALFORMED_QUERY", "not supported by this sandbox yet"},
-		{"SELECT TYPEOF What WHEN Account THEN Name END FROM Task", "MALFORMED_QUERY", "TYPEOF"},
-		{"SELECT Id FROM Account USING SCOPE team", "MALFORMED_QUERY", "not supported by this sandbox yet"},
+		{"SELECT COUNT() FROM Account GROUP BY Name", "MALFORMED_QUERY", "COUNT()"},
+		{"SELECT GROUPING(Type), COUNT(Id) FROM Account GROUP BY Type", "MALFORMED_QUERY", "ROLLUP"},
+		{"SELECT COUNT(Id) FROM Account GROUP BY CUBE(Type, Industry, OwnerId, BillingCity)", "MALFORMED_QUERY", "at most 3"},
+		{"SELECT CALENDAR_YEAR(CloseDate) FROM Opportunity", "MALFORMED_QUERY", "Field must be grouped or aggregated: CALENDAR_YEAR(CloseDate)"},
+		{"SELECT CALENDAR_MONTH(CloseDate), COUNT(Id) FROM Opportunity GROUP BY CALENDAR_YEAR(CloseDate)", "MALFORMED_QUERY", "Field must be grouped"},
+		{"SELECT Id FROM Opportunity WHERE HOUR_IN_DAY(CloseDate) = 1", "INVALID_FIELD", "HOUR_IN_DAY is not supported on date fields"},
+		{"SELECT Id FROM Opportunity WHERE CALENDAR_YEAR(Name) = 1", "INVALID_FIELD", "not supported on string fields"},
+		{"SELECT Id FROM Opportunity WHERE CALENDAR_YEAR(CloseDate) = '2026'", "INVALID_FIELD", "should not be enclosed"},
+		{"SELECT Id FROM Opportunity WHERE DAY_ONLY(convertTimezone(CloseDate)) = TODAY", "INVALID_FIELD", "DAY_ONLY is not supported on date fields"},
+		{"SELECT convertTimezone(CreatedDate) FROM Opportunity", "MALFORMED_QUERY", "within a date function"},
+		{"SELECT Id FROM Opportunity WHERE FORMAT(Amount) = '1'", "MALFORMED_QUERY", "SELECT list only"},
+		{"SELECT convertCurrency(Name) FROM Opportunity", "INVALID_FIELD", "CONVERTCURRENCY is not supported on string fields"},
+		{"SELECT Amount, FORMAT(Amount) FROM Opportunity", "INVALID_FIELD", "duplicate field selected"},
+		{"SELECT TYPEOF What WHEN Contact THEN Name END FROM Task", "INVALID_TYPE", "Contact is no object that What refers to"},
+		{"SELECT TYPEOF What WHEN Account THEN Amount END FROM Task", "INVALID_FIELD", "No such column 'Amount' on entity 'Account'"},
+		{"SELECT What.Name, TYPEOF What WHEN Account THEN Name END FROM Task", "INVALID_FIELD", "duplicate field selected: What"},
+		{"SELECT TYPEOF Wat WHEN Account THEN Name END FROM Task", "INVALID_FIELD", "Didn't understand relationship 'Wat'"},
+		{"SELECT Id FROM Account USING SCOPE allPrivate", "MALFORMED_QUERY", "not supported by this sandbox yet"},
+		{"SELECT Id FROM Account WHERE Id IN (SELECT AccountId FROM Contact) OR Name = 'x'", "MALFORMED_QUERY", "only allowed at the top level"},
+		{"SELECT Id FROM Account WHERE NOT Id IN (SELECT AccountId FROM Contact)", "MALFORMED_QUERY", "only allowed at the top level"},
+		{"SELECT Id FROM Account WHERE Id IN (SELECT AccountId FROM Contact) AND Id IN (SELECT AccountId FROM Opportunity) AND Id NOT IN (SELECT WhatId FROM Task)", "MALFORMED_QUERY", "at most 2"},
+		{"SELECT Id FROM Account WHERE Id IN (SELECT Id FROM Account)", "MALFORMED_QUERY", "should not be on the same object type"},
+		{"SELECT Id FROM Account WHERE Id IN (SELECT OwnerId FROM Contact)", "MALFORMED_QUERY", "should point to the same object type"},
+		{"SELECT Id FROM Account WHERE Id IN (SELECT Account.Id FROM Contact)", "MALFORMED_QUERY", "exactly one Id"},
+		{"SELECT Id FROM Account WHERE Id IN (SELECT AccountId FROM Contact LIMIT 3)", "MALFORMED_QUERY", "LIMIT"},
+		{"SELECT Id FROM Account WHERE Id IN (SELECT AccountId FROM Contact ORDER BY Name)", "MALFORMED_QUERY", "ordered"},
 		{"SELECT Id FROM Account ALL ROWS", "MALFORMED_QUERY", "ALL ROWS"},
 		{"SELECT Id FROM Account FOR UPDATE", "MALFORMED_QUERY", "FOR UPDATE"},
 		{"SELECT Id FROM Account OFFSET 2001", "NUMBER_OUTSIDE_VALID_RANGE", "2000"},

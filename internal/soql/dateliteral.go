@@ -24,9 +24,23 @@ func (l DateLiteral) String() string {
 	return l.Name
 }
 
-// Range gives the first moment of the range and the first moment after it, both midnights in now's
-// location. Weeks start on Sunday, quarters are those of the calendar, and the fiscal year is the
-// calendar year.
+// Range is Calendar.Range where weeks start on Sunday and the fiscal year is the calendar year.
+func (l DateLiteral) Range(now time.Time) (from, to time.Time, err error) {
+	return Calendar{}.Range(l, now)
+}
+
+// Calendar is what a literal's weeks and fiscal years depend on. In the zero Calendar weeks start on
+// Sunday and the fiscal year is the calendar year.
+type Calendar struct {
+	FirstDay    time.Weekday // of the week
+	FiscalStart time.Month   // first month of the fiscal year; 0 for January
+}
+
+// FiscalMonths is how many months of the calendar year come before the fiscal year starts: 0 to 11.
+func (c Calendar) FiscalMonths() int { return max(int(c.FiscalStart)-1, 0) }
+
+// Range gives the first moment of the literal's range and the first moment after it, both midnights in
+// now's location. Quarters are those of the calendar, and fiscal ones a quarter of the fiscal year.
 //
 // Of the ranges with a number, those of days that look back include today: LAST_N_DAYS:2 is the day
 // before yesterday, yesterday and today, and LAST_90_DAYS is 91 days. All others leave out the period
@@ -37,7 +51,7 @@ func (l DateLiteral) String() string {
 // which are all that Salesforce knows.
 //
 // Source: "Date Formats and Date Literals in WHERE" of the SOQL and SOSL Reference.
-func (l DateLiteral) Range(now time.Time) (from, to time.Time, err error) {
+func (c Calendar) Range(l DateLiteral, now time.Time) (from, to time.Time, err error) {
 	s, takesN, ok := spanOf(l.Name)
 	if !ok {
 		return from, to, fmt.Errorf("soql: %q is no date literal", l.Name)
@@ -52,7 +66,17 @@ func (l DateLiteral) Range(now time.Time) (from, to time.Time, err error) {
 	if l.N < 0 || l.N > most {
 		return from, to, errOutOfYears
 	}
-	from, to = s.unit(now, first), s.unit(now, end)
+	unit := func(offset int) time.Time { return s.unit(now, offset) }
+	switch {
+	case s.fiscal: // a shift by months turns fiscal periods into the calendar's, and back
+		y, m, _ := now.Date()
+		in := Date{y, m - time.Month(c.FiscalMonths()), 1}.In(now.Location())
+		unit = func(offset int) time.Time { return startOfMonth(s.unit(in, offset), c.FiscalMonths()) }
+	case s.week:
+		since := (int(now.Weekday()) - int(c.FirstDay) + 7) % 7
+		unit = func(offset int) time.Time { return startOfDay(now, 7*offset-since) }
+	}
+	from, to = unit(first), unit(end)
 	if from.Year() < minYear || to.Year() > maxYear {
 		return time.Time{}, time.Time{}, errOutOfYears
 	}
@@ -70,6 +94,7 @@ type span struct {
 	unit         func(now time.Time, offset int) time.Time
 	first, end   int
 	firstN, endN int
+	fiscal, week bool // the unit is of the fiscal year, or a week
 }
 
 // spanOf takes a name apart: LAST_N_FISCAL_QUARTERS is quarters, from -n up to 0.
@@ -108,12 +133,13 @@ func spanOf(name string) (s span, takesN, ok bool) {
 			continue
 		}
 		s := f.span
+		s.fiscal = strings.HasPrefix(unit, "FISCAL_")
 		switch strings.TrimPrefix(unit, "FISCAL_") {
 		case "DAY": // YESTERDAY, TODAY and TOMORROW are what would be LAST_DAY and so on
 			s.unit = startOfDay
 			ok = f.takesN && unit == "DAY"
 		case "WEEK":
-			s.unit = startOfWeek
+			s.unit, s.week = startOfDay, true
 			ok = unit == "WEEK"
 		case "MONTH":
 			s.unit = startOfMonth
@@ -133,10 +159,6 @@ func spanOf(name string) (s span, takesN, ok bool) {
 func startOfDay(now time.Time, offset int) time.Time {
 	y, m, d := now.Date()
 	return Date{y, m, d + offset}.In(now.Location())
-}
-
-func startOfWeek(now time.Time, offset int) time.Time {
-	return startOfDay(now, 7*offset-int(now.Weekday()))
 }
 
 func startOfMonth(now time.Time, offset int) time.Time {

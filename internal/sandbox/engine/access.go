@@ -3,36 +3,54 @@ package engine
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/stewardhq/steward/internal/sandbox/engine/value"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 )
 
 // view is the company as one user may see it at one moment. It is valid while the engine is locked.
 type view struct {
 	*Engine
-	user    string
-	profile *org.Profile
-	owners  map[string]bool // users whose records are this user's to read and change: self and those in roles below
-	zone    *time.Location
-	moment  time.Time // in zone
+	user     string
+	profile  *org.Profile
+	owners   map[string]bool // users whose records are this user's to read and change: self and those in roles below
+	calendar value.Calendar
 }
 
 // as makes the view of a user. A user without a profile may do nothing.
 func (e *Engine) as(user string) *view {
 	row := e.byID[user].row
-	v := &view{Engine: e, user: user, profile: &org.Profile{}, owners: map[string]bool{user: true}, zone: time.UTC}
+	v := &view{Engine: e, user: user, profile: &org.Profile{}, owners: map[string]bool{user: true}}
 	if p := e.org.Profile(row.Text("ProfileId")); p != nil {
 		v.profile = p
 	}
+	v.calendar.Now, v.calendar.FirstDay = e.now(), firstDay(row.Text("LocaleSidKey"))
 	if zone, err := time.LoadLocation(row.Text("TimeZoneSidKey")); err == nil {
-		v.zone = zone
+		v.calendar.Now = v.calendar.Now.In(zone)
 	}
-	v.moment = e.now().In(v.zone)
+	for _, company := range e.org.Rows["Organization"] {
+		v.calendar.FiscalStart = time.Month(company.Number("FiscalYearStartMonth"))
+	}
 	if role := row.Text("UserRoleId"); role != "" {
 		v.own(role, map[string]bool{})
 	}
 	return v
+}
+
+// firstDay is the day on which weeks start in the country of a locale such as en_US.
+// Source: weekData of the Unicode Common Locale Data Repository, for countries where people buy Salesforce.
+func firstDay(locale string) time.Weekday {
+	_, country, _ := strings.Cut(locale, "_")
+	country, _, _ = strings.Cut(country, "_")
+	switch country {
+	case "US", "CA", "MX", "BR", "CO", "PE", "PR", "VE", "JP", "KR", "TW", "HK", "IN", "ID", "IL", "PH", "SG", "TH", "ZA", "":
+		return time.Sunday
+	case "AE", "BH", "DZ", "EG", "IQ", "JO", "KW", "OM", "QA":
+		return time.Saturday
+	}
+	return time.Monday
 }
 
 // own adds the users of all roles below a role. Users who share a role don't see each other's records.

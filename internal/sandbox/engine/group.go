@@ -6,24 +6,30 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stewardhq/steward/internal/sandbox/engine/value"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 	"github.com/stewardhq/steward/internal/soql"
 )
 
+const (
+	maxGroups = 2000 // rows of a grouped query, whose result can't be paged
+	maxRolled = 3    // fields of ROLLUP and CUBE
+)
+
 // grouping is what a query with GROUP BY or aggregates computes.
 type grouping struct {
-	keys    []path
+	keys    []operand[org.Row]
+	sets    []uint // each way of grouping: a bit for each key that is rolled up, all details first
 	sums    []aggregate
 	columns []member
 	having  func(*group) bool
-	order   []ordering[*group]
+	order   []value.Order[*group]
 }
 
 // aggregate is one function over the rows of a group.
 type aggregate struct {
-	name string
-	of   path
-	rows bool // COUNT of rows instead of values
+	of    func(org.Row) any
+	empty value.Total
 }
 
 // member is one value of a group's row.
@@ -34,25 +40,19 @@ type member struct {
 
 // group is the rows with equal keys, as far as they have been read.
 type group struct {
+	set    int // of grouping.sets
 	keys   []any
-	totals []total
-}
-
-// total is what an aggregate has seen of its group.
-type total struct {
-	n        float64 // values, or rows
-	sum      float64
-	min, max any
-	distinct map[any]bool
+	totals []value.Total
 }
 
 func isAggregate(c *soql.Call) bool {
 	return slices.Contains([]string{"COUNT", "COUNT_DISTINCT", "SUM", "AVG", "MIN", "MAX"}, c.Name)
 }
 
-func aggregates(s soql.Selection) bool {
-	call := selected(s)
-	return call != nil && isAggregate(call)
+// aggregates says whether an expression is an aggregate, or shows one.
+func aggregates(x soql.Expr) bool {
+	call, ok := x.(*soql.Call)
+	return ok && (isAggregate(call) || value.Shown(call.Name) && aggregates(call.Args[0]))
 }
 
 // group compiles keys, aggregates, HAVING and ORDER BY.
@@ -60,22 +60,26 @@ func (p *plan) group() *Error {
 	g := &grouping{having: func(*group) bool { return true }}
 	p.groups = g
 	for _, x := range p.query.GroupBy {
-		key, err := p.value(x)
+		key, err := p.operand(x)
 		if err != nil {
 			return err
 		}
-		if !Groupable(key.leaf.kind) {
-			return p.src.at(x.At(), "MALFORMED_QUERY", "field '%s' can not be grouped in a query call", key.leaf.name)
+		if !key.kind.Groupable() {
+			return p.src.at(x.At(), "MALFORMED_QUERY", "field '%s' can not be grouped in a query call", key.name)
 		}
 		g.keys = append(g.keys, key)
 	}
+	if p.query.Grouping != "" && len(g.keys) > maxRolled {
+		return p.src.at(p.query.GroupBy[maxRolled].At(), "MALFORMED_QUERY", "GROUP BY %s takes at most %d fields", p.query.Grouping, maxRolled)
+	}
+	g.sets = groupingSets(p.query.Grouping, len(g.keys))
 	names, unnamed := map[string]bool{}, 0
 	for _, s := range p.query.Select {
 		col, ok := s.(*soql.Column)
 		if !ok {
 			return p.src.at(p.query.Pos, "MALFORMED_QUERY", "a query that aggregates selects fields and functions only")
 		}
-		value, err := p.groupOperand(col.Expr)
+		of, err := p.groupOperand(col.Expr)
 		if err != nil {
 			return err
 		}
@@ -84,118 +88,152 @@ func (p *plan) group() *Error {
 			name = "expr" + strconv.Itoa(unnamed)
 			unnamed++
 		} else if name == "" {
-			name = value.name
+			name = of.name
 		}
 		if names[strings.ToLower(name)] {
 			return p.src.at(col.Expr.At(), "MALFORMED_QUERY", "duplicate alias: %s", name)
 		}
 		names[strings.ToLower(name)] = true
-		g.columns = append(g.columns, member{name, value.get})
+		g.columns = append(g.columns, member{name, of.get})
 	}
+	var err *Error
 	if p.query.Having != nil {
-		var err *Error
 		if g.having, err = condition(p, p.query.Having, p.groupOperand); err != nil {
 			return err
 		}
 	}
-	for _, o := range p.query.OrderBy {
-		by, err := p.groupOperand(o.Expr)
-		if err != nil {
-			return err
+	g.order, err = orderings(p, p.groupOperand)
+	return err
+}
+
+// groupingSets are the ways in which rows are grouped: by all keys, and with ROLLUP by ever fewer of them from the
+// left, with CUBE by any of them.
+func groupingSets(grouping string, keys int) []uint {
+	sets := []uint{0}
+	switch grouping {
+	case "ROLLUP":
+		for i := range keys {
+			sets = append(sets, sets[i]|1<<(keys-1-i))
 		}
-		g.order = append(g.order, ordering[*group]{by.get, o.Desc, o.NullsLast})
+	case "CUBE":
+		for set := uint(1); set < 1<<keys; set++ {
+			sets = append(sets, set)
+		}
 	}
-	return nil
+	return sets
 }
 
 // groupOperand resolves what has one value in a group: a key, or an aggregate.
 func (p *plan) groupOperand(x soql.Expr) (operand[*group], *Error) {
-	call, ok := x.(*soql.Call)
-	if !ok || !isAggregate(call) {
-		at, err := p.value(x)
-		if err != nil {
-			return operand[*group]{}, err
+	call, _ := x.(*soql.Call)
+	switch {
+	case call != nil && isAggregate(call):
+		return p.aggregateOperand(call)
+	case call != nil && value.Shown(call.Name):
+		return apply(p, call, p.groupOperand)
+	case call != nil && call.Name == "GROUPING":
+		i, err := p.key(call.Args[0])
+		if err == nil && p.query.Grouping == "" {
+			err = p.src.at(call.Pos, "MALFORMED_QUERY", "GROUPING() needs GROUP BY ROLLUP or CUBE")
 		}
-		for i, key := range p.groups.keys {
-			if key.String() == at.String() {
-				return operand[*group]{at.leaf.name, at.leaf.kind, func(g *group) any { return g.keys[i] }}, nil
-			}
-		}
-		return operand[*group]{}, p.src.at(x.At(), "MALFORMED_QUERY", "Field must be grouped or aggregated: %s", x)
+		return operand[*group]{text: call.String(), name: call.String(), kind: org.Int, order: value.Compare, get: func(g *group) any {
+			return float64(p.groups.sets[g.set] >> i & 1)
+		}}, err
 	}
-	a := aggregate{name: call.Name, rows: len(call.Args) == 0}
-	if a.rows && len(p.query.GroupBy) == 0 {
-		return operand[*group]{}, p.src.at(call.Pos, "MALFORMED_QUERY", "COUNT() must be the only thing selected")
+	i, err := p.key(x)
+	if err != nil {
+		return operand[*group]{}, err
 	}
-	if !a.rows {
-		var err *Error
-		if a.of, err = p.value(call.Args[0]); err != nil {
-			return operand[*group]{}, err
-		}
-		kind := a.of.leaf.kind
-		sums := a.name == "SUM" || a.name == "AVG"
-		if len(call.Args) > 1 || sums && !isNumber(kind) || !Aggregatable(kind) && !(kind == org.Boolean && strings.HasPrefix(a.name, "COUNT")) {
-			return operand[*group]{}, p.src.at(call.Pos, "MALFORMED_QUERY", "field %s does not support aggregate operator %s", a.of.leaf.name, a.name)
-		}
+	key := p.groups.keys[i]
+	return operand[*group]{key.text, key.name, key.leaf, key.kind, func(g *group) any { return g.keys[i] }, key.order}, nil
+}
+
+// key finds which of the keys an expression is.
+func (p *plan) key(x soql.Expr) (int, *Error) {
+	of, err := p.operand(x)
+	if err != nil {
+		return 0, err
+	}
+	i := slices.IndexFunc(p.groups.keys, func(key operand[org.Row]) bool { return key.text == of.text })
+	if i < 0 {
+		return 0, p.src.at(x.At(), "MALFORMED_QUERY", "Field must be grouped or aggregated: %s", x)
+	}
+	return i, nil
+}
+
+func (p *plan) aggregateOperand(call *soql.Call) (operand[*group], *Error) {
+	out := operand[*group]{text: call.String(), name: call.String(), kind: org.Double, order: value.Compare}
+	if len(call.Args) == 0 {
+		return out, p.src.at(call.Pos, "MALFORMED_QUERY", "COUNT() must be the only thing selected, and takes no GROUP BY")
+	}
+	field, ok := call.Args[0].(*soql.Field)
+	if !ok {
+		return out, p.src.at(call.Pos, "MALFORMED_QUERY", "aggregate function %s takes a field", call.Name)
+	}
+	of, err := p.operand(field)
+	if err != nil {
+		return out, err
+	}
+	sums, counts := call.Name == "SUM" || call.Name == "AVG", strings.HasPrefix(call.Name, "COUNT")
+	if sums && !of.kind.IsNumber() || !of.kind.Aggregatable() && !(of.kind == org.Boolean && counts) {
+		return out, p.src.at(call.Pos, "MALFORMED_QUERY", "field %s does not support aggregate operator %s", of.name, call.Name)
+	}
+	if !counts {
+		out.kind, out.leaf, out.order = of.kind, of.leaf, of.order
 	}
 	i := len(p.groups.sums)
-	p.groups.sums = append(p.groups.sums, a)
-	kind := org.Double
-	if a.name == "MIN" || a.name == "MAX" {
-		kind = a.of.leaf.kind
-	}
-	return operand[*group]{call.String(), kind, func(g *group) any { return g.totals[i].value(a.name) }}, nil
+	p.groups.sums = append(p.groups.sums, aggregate{of.get, value.Total{Function: call.Name, Compare: of.order}})
+	out.get = func(g *group) any { return g.totals[i].Value() }
+	return out, nil
 }
 
-// String writes the path with the schema's own names.
-func (p path) String() string {
-	var b strings.Builder
-	for _, s := range p.steps {
-		b.WriteString(s.name + ".")
-	}
-	return b.String() + p.leaf.name
-}
-
-// aggregate reads the matching rows into groups, in the order in which they are met.
+// aggregate reads the matching rows into groups, in the order in which they are met, and subtotals behind them.
 func (p *plan) aggregate() (*Result, *Error) {
 	g := p.groups
 	byKey, groups := map[string]*group{}, []*group{}
-	start := func(key string, keys []any) *group {
-		one := &group{keys: keys, totals: make([]total, len(g.sums))}
+	start := func(set int, key string, keys []any) *group {
+		one := &group{set: set, keys: slices.Clone(keys), totals: make([]value.Total, len(g.sums))}
+		for i, a := range g.sums {
+			one.totals[i] = a.empty
+		}
 		byKey[key] = one
 		groups = append(groups, one)
 		return one
 	}
 	if len(g.keys) == 0 { // everything is one group, also when nothing matches
-		start("", nil)
+		start(0, "\x00", nil)
 	}
 	var key []byte
+	all, keys, values := make([]any, len(g.keys)), make([]any, len(g.keys)), make([]any, len(g.sums))
 	for _, row := range p.matching(p.candidates()) {
-		keys := make([]any, len(g.keys))
-		key = key[:0]
 		for i, k := range g.keys {
-			keys[i] = p.get(k, row)
-			key = appendKey(key, keys[i])
-		}
-		one, ok := byKey[string(key)]
-		if !ok {
-			one = start(string(key), keys)
+			all[i] = k.get(row)
 		}
 		for i, a := range g.sums {
-			if a.rows {
-				one.totals[i].n++
-			} else if value := p.get(a.of, row); value != nil {
-				one.totals[i].add(a.name, value)
+			values[i] = a.of(row)
+		}
+		for set, rolled := range g.sets {
+			key = key[:0]
+			for i := range all {
+				keys[i] = nil
+				if rolled>>i&1 == 0 {
+					keys[i] = all[i]
+				}
+				key = value.AppendKey(key, keys[i])
+			}
+			key = append(key, byte(set))
+			one, ok := byKey[string(key)]
+			if !ok {
+				one = start(set, string(key), keys)
+			}
+			for i := range one.totals {
+				one.totals[i].Add(values[i])
 			}
 		}
 	}
-	var kept []*group
-	for _, one := range groups {
-		if g.having(one) {
-			kept = append(kept, one)
-		}
-	}
-	kept = bounded(sorted(kept, g.order), p.query)
+	slices.SortStableFunc(groups, func(a, b *group) int { return a.set - b.set })
+	kept := slices.DeleteFunc(groups, func(one *group) bool { return !g.having(one) })
+	kept = bounded(value.Sort(kept, g.order), p.query)
 	if len(kept) > maxGroups {
 		return nil, refuse(http.StatusBadRequest, "EXCEEDED_ID_LIMIT", "Aggregate query does not support queryMore(), use LIMIT to restrict the results to a single batch")
 	}
@@ -208,61 +246,4 @@ func (p *plan) aggregate() (*Result, *Error) {
 		result.Records[i] = rec
 	}
 	return result, nil
-}
-
-// appendKey writes a value so that no two lists of values write the same.
-func appendKey(b []byte, v any) []byte {
-	switch v := v.(type) {
-	case string:
-		b = append(b, 's')
-		return strconv.AppendQuote(b, strings.ToLower(v))
-	case float64:
-		b = append(b, 'n')
-		return append(strconv.AppendFloat(b, v, 'g', -1, 64), ';')
-	case bool:
-		return strconv.AppendBool(b, v)
-	}
-	return append(b, '-')
-}
-
-func (t *total) add(name string, value any) {
-	t.n++
-	switch name {
-	case "SUM", "AVG":
-		t.sum += value.(float64)
-	case "COUNT_DISTINCT":
-		if t.distinct == nil {
-			t.distinct = map[any]bool{}
-		}
-		t.distinct[fold(value)] = true
-	case "MIN":
-		if t.min == nil || compare(value, t.min) < 0 {
-			t.min = value
-		}
-	case "MAX":
-		if t.max == nil || compare(value, t.max) > 0 {
-			t.max = value
-		}
-	}
-}
-
-// value is the aggregate's result. Sums, averages and extremes of nothing are null.
-func (t *total) value(name string) any {
-	switch name {
-	case "COUNT":
-		return t.n
-	case "COUNT_DISTINCT":
-		return float64(len(t.distinct))
-	case "MIN":
-		return t.min
-	case "MAX":
-		return t.max
-	}
-	if t.n == 0 {
-		return nil
-	}
-	if name == "AVG" {
-		return t.sum / t.n
-	}
-	return t.sum
 }

@@ -7,14 +7,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stewardhq/steward/internal/sandbox/engine/value"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 	"github.com/stewardhq/steward/internal/soql"
 )
 
 const (
 	maxOffset    = 2000
-	maxFieldsAll = 200  // rows of a query with FIELDS(ALL) or FIELDS(CUSTOM)
-	maxGroups    = 2000 // rows of a grouped query, whose result can't be paged
+	maxFieldsAll = 200 // rows of a query with FIELDS(ALL) or FIELDS(CUSTOM)
+	maxDepth     = 4   // of subqueries below the query itself
 )
 
 // Result is what a query found.
@@ -57,11 +58,11 @@ func (e *Engine) Query(user, text string) (*Result, error) {
 	if refused != nil {
 		return nil, refused
 	}
-	plan, refused := v.compile(src, q, ob, false)
-	if refused != nil {
+	p := &plan{view: v, src: src, query: q, object: ob}
+	if refused := p.compile(); refused != nil {
 		return nil, refused
 	}
-	result, refused := plan.run()
+	result, refused := p.run()
 	if refused != nil {
 		return nil, refused
 	}
@@ -74,76 +75,86 @@ type plan struct {
 	src      source
 	query    *soql.Query
 	object   *org.Object
-	alias    string
-	inner    bool // a subquery, or the subselect of a semi-join
-	mine     bool // USING SCOPE mine
+	depth    int  // of child subqueries
+	join     bool // the subselect of a semi-join
+	scope    func(org.Row) bool
 	keep     func(org.Row) bool
 	columns  []column
 	countAll bool // SELECT COUNT()
 	groups   *grouping
-	order    []ordering[org.Row]
+	order    []value.Order[org.Row]
 }
 
-// column is one member of a record.
+// column is one member of a record: a value, a parent or children.
 type column struct {
 	name     string
-	path     path     // for a value; also for children, whose key it is
-	parent   *step    // for a parent, with its columns
-	columns  []column // of the parent
+	get      func(place) any
+	leaf     leaf // the field that get reads
+	parent   *step
+	branches []branch // of the parent
 	children *plan
 	ref      *org.Field // by which children point here
 }
 
-// ordering is one member of ORDER BY.
-type ordering[T any] struct {
-	get             func(T) any
-	desc, nullsLast bool
+// branch is what is shown of a parent that is a record of an object, or of any where of is nil.
+type branch struct {
+	of      *org.Object
+	columns []column
 }
 
 func (p *plan) grouped() bool { return p.groups != nil }
 
-// compile resolves a query against an object.
-func (v *view) compile(src source, q *soql.Query, ob *org.Object, inner bool) (*plan, *Error) {
-	p := &plan{view: v, src: src, query: q, object: ob, alias: q.From.Alias, inner: inner, keep: func(org.Row) bool { return true }}
+// compile resolves the query's names against its object.
+func (p *plan) compile() *Error {
+	q := p.query
+	p.keep = func(org.Row) bool { return true }
 	if err := p.refuseUnsupported(); err != nil {
-		return nil, err
+		return err
+	}
+	if err := p.inScope(); err != nil {
+		return err
 	}
 	if q.Where != nil {
-		var err *Error
-		if p.keep, err = condition(p, q.Where, p.operand); err != nil {
-			return nil, err
+		err := p.checkJoins()
+		if err == nil {
+			p.keep, err = condition(p, q.Where, p.operand)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	if call := selected(q.Select[0]); call != nil && call.Name == "COUNT" && len(call.Args) == 0 && len(q.Select) == 1 && len(q.GroupBy) == 0 {
-		if len(q.OrderBy) > 0 || q.Having != nil {
-			return nil, src.at(call.Pos, "MALFORMED_QUERY", "COUNT() takes neither ORDER BY nor HAVING")
+	isCount := func(s soql.Selection) bool {
+		col, ok := s.(*soql.Column)
+		return ok && aggregates(col.Expr)
+	}
+	if col, ok := q.Select[0].(*soql.Column); ok && col.Expr.String() == "COUNT()" && len(q.GroupBy) == 0 {
+		if len(q.OrderBy) > 0 {
+			return p.src.at(col.Expr.At(), "MALFORMED_QUERY", "COUNT() takes no ORDER BY")
 		}
 		p.countAll = true
-		return p, nil
+		return nil
 	}
-	if len(q.GroupBy) > 0 || slices.ContainsFunc(q.Select, aggregates) {
-		return p, p.group()
+	if len(q.GroupBy) > 0 || slices.ContainsFunc(q.Select, isCount) {
+		return p.group()
 	}
 	if err := p.selectColumns(); err != nil {
-		return nil, err
+		return err
 	}
-	return p, p.orderBy()
+	var err *Error
+	p.order, err = orderings(p, p.operand)
+	return err
 }
 
 // refuseUnsupported names the first clause that this sandbox doesn't evaluate, and checks the bounds of the rest.
 func (p *plan) refuseUnsupported() *Error {
 	q := p.query
 	switch {
-	case len(q.Aliases) > 0:
-		return p.src.unsupported(q.Aliases[0].Pos, "an alias for a parent")
 	case len(q.Categories) > 0:
 		return p.src.unsupported(q.Categories[0].Pos, "WITH DATA CATEGORY")
-	case q.AllRows != nil:
-		return p.src.unsupported(q.AllRows.Pos, "ALL ROWS")
+	case q.AllRows != nil: // it is Apex's; the API has a resource of its own for deleted rows
+		return p.src.at(q.AllRows.Pos, "MALFORMED_QUERY", "ALL ROWS not allowed in this context")
 	case len(q.Update) > 0:
 		return p.src.unsupported(q.Update[0].Pos, "UPDATE "+q.Update[0].Text)
-	case q.Grouping != "":
-		return p.src.unsupported(q.GroupBy[0].At(), "GROUP BY "+q.Grouping)
 	case q.Offset != nil && q.Offset.N > maxOffset:
 		return p.src.at(q.Offset.Pos, "NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is %d", maxOffset)
 	}
@@ -152,89 +163,150 @@ func (p *plan) refuseUnsupported() *Error {
 			return p.src.unsupported(word.Pos, "FOR UPDATE")
 		}
 	}
-	if q.Scope != nil {
-		switch strings.ToLower(q.Scope.Text) {
-		case "everything":
-		case "mine":
-			p.mine = true
-		default:
-			return p.src.unsupported(q.Scope.Pos, "the scope "+q.Scope.Text)
+	return nil
+}
+
+// inScope reads USING SCOPE. The org has neither queues, teams nor territories, and remembers nothing as recently used.
+func (p *plan) inScope() *Error {
+	name := "everything"
+	if p.query.Scope != nil {
+		name = strings.ToLower(p.query.Scope.Text)
+	}
+	switch name {
+	case "everything":
+		p.scope = func(org.Row) bool { return true }
+	case "mine", "mine_and_my_groups":
+		p.scope = func(row org.Row) bool { return row["OwnerId"] == p.user }
+	case "delegated": // to somebody else
+		p.scope = func(row org.Row) bool { return row["CreatedById"] == p.user && row["OwnerId"] != p.user }
+	case "team", "my_territory", "my_team_territory", "mru":
+		p.scope = func(org.Row) bool { return false }
+	default:
+		return p.src.unsupported(p.query.Scope.Pos, "the scope "+p.query.Scope.Text)
+	}
+	return nil
+}
+
+// path resolves a field, whatever alias its name starts with.
+func (p *plan) path(f *soql.Field) (path, *Error) {
+	names := f.Path
+	for i := len(p.query.Aliases) - 1; i >= 0; i-- { // the path of an alias may start with an earlier one
+		if a := p.query.Aliases[i]; len(names) > 1 && strings.EqualFold(names[0], a.Alias) {
+			names = append(slices.Clone(a.Path), names[1:]...)
 		}
 	}
-	return nil
+	return p.resolve(p.src, p.object, p.query.From.Alias, &soql.Field{Pos: f.Pos, Path: names})
 }
 
-// selected gives the function that a member of the SELECT list calls, nil where it is none.
-func selected(s soql.Selection) *soql.Call {
-	if col, ok := s.(*soql.Column); ok {
-		call, _ := col.Expr.(*soql.Call)
-		return call
-	}
-	return nil
-}
-
-// operand resolves what stands on the left of a comparison in WHERE.
+// operand resolves what can be compared, ordered and grouped by.
 func (p *plan) operand(x soql.Expr) (operand[org.Row], *Error) {
-	at, err := p.value(x)
-	return operand[org.Row]{at.leaf.name, at.leaf.kind, func(r org.Row) any { return p.get(at, r) }}, err
-}
-
-// value resolves an expression that must be a field.
-func (p *plan) value(x soql.Expr) (path, *Error) {
-	f, ok := x.(*soql.Field)
-	if !ok {
-		if call, is := x.(*soql.Call); is && isAggregate(call) {
-			return path{}, p.src.at(x.At(), "MALFORMED_QUERY", "aggregate function %s is not allowed here", call.Name)
+	switch x := x.(type) {
+	case *soql.Field:
+		at, err := p.path(x)
+		return operand[org.Row]{at.String(), at.leaf.name, at.leaf, at.leaf.kind, func(r org.Row) any { return p.get(at, r) }, value.Comparer(at.leaf.field)}, err
+	case *soql.Call:
+		switch {
+		case isAggregate(x) || x.Name == "GROUPING":
+			return operand[org.Row]{}, p.src.at(x.Pos, "MALFORMED_QUERY", "aggregate function %s is not allowed here", x.Name)
+		case value.Dated(x.Name) || x.Name == "TOLABEL":
+			return apply(p, x, p.operand)
+		case x.Name == value.ConvertTimezone:
+			return operand[org.Row]{}, p.src.at(x.Pos, "MALFORMED_QUERY", "convertTimezone() stands within a date function only")
+		case value.Shown(x.Name):
+			return operand[org.Row]{}, p.src.at(x.Pos, "MALFORMED_QUERY", "function %s is allowed in the SELECT list only", x.Name)
 		}
-		return path{}, p.src.unsupported(x.At(), x.String())
 	}
-	return p.resolve(p.src, p.object, p.alias, f)
+	return operand[org.Row]{}, p.src.unsupported(x.At(), x.String())
 }
 
 func (p *plan) selectColumns() *Error {
 	for _, member := range p.query.Select {
+		var err *Error
 		switch member := member.(type) {
 		case *soql.Column:
-			at, err := p.value(member.Expr)
-			if err != nil {
-				return err
-			}
-			if member.Alias != "" {
-				return p.src.at(member.Expr.At(), "MALFORMED_QUERY", "only aggregate expressions use field aliasing")
-			}
-			if !addColumn(&p.columns, at.steps, at) {
-				return p.src.at(member.Expr.At(), "INVALID_FIELD", "duplicate field selected: %s", member.Expr)
-			}
+			err = p.column(member)
 		case *soql.Fields:
-			if err := p.allFields(member); err != nil {
-				return err
-			}
+			err = p.allFields(member)
 		case *soql.Subquery:
-			if err := p.children(member); err != nil {
-				return err
-			}
+			err = p.children(member)
 		case *soql.TypeOf:
-			return p.src.unsupported(member.Pos, "TYPEOF")
+			err = p.typeOf(member)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// addColumn puts a field into the tree of a record and its parents. It fails where the field already is.
-func addColumn(into *[]column, steps []step, at path) bool {
-	if len(steps) == 0 {
-		if slices.ContainsFunc(*into, func(c column) bool { return c.parent == nil && c.children == nil && c.name == at.leaf.name }) {
-			return false
+// column adds a field, or what a function makes of it: in the field's place, or under an alias on the record itself.
+func (p *plan) column(member *soql.Column) *Error {
+	var at path
+	var shown func(x soql.Expr) (operand[place], *Error)
+	shown = func(x soql.Expr) (operand[place], *Error) {
+		switch x := x.(type) {
+		case *soql.Field:
+			var err *Error
+			at, err = p.path(x)
+			get := func(here place) any { return p.leaf(at.leaf, here) }
+			if member.Alias != "" {
+				get = func(here place) any { return p.get(at, here.row) }
+			}
+			return operand[place]{at.String(), at.leaf.name, at.leaf, at.leaf.kind, get, nil}, err
+		case *soql.Call:
+			if value.Shown(x.Name) {
+				return apply(p, x, shown)
+			}
 		}
-		*into = append(*into, column{name: at.leaf.name, path: at})
+		_, err := p.operand(x)
+		if err == nil {
+			err = p.src.at(x.At(), "MALFORMED_QUERY", "Field must be grouped or aggregated: %s", x)
+		}
+		return operand[place]{}, err
+	}
+	of, err := shown(member.Expr)
+	if err != nil {
+		return err
+	}
+	col := column{name: of.name, get: of.get}
+	_, plain := member.Expr.(*soql.Field)
+	switch {
+	case plain && member.Alias != "":
+		return p.src.at(member.Expr.At(), "MALFORMED_QUERY", "only aggregate expressions use field aliasing")
+	case plain && len(at.steps) == 0:
+		col.leaf = of.leaf
+	case member.Alias != "":
+		col.name, at.steps = member.Alias, nil
+	}
+	if !addColumn(&p.columns, at.steps, col) {
+		return p.src.at(member.Expr.At(), "INVALID_FIELD", "duplicate field selected: %s", member.Expr)
+	}
+	return nil
+}
+
+// addColumn puts a value into the tree of a record and its parents. It fails where its name is taken.
+func addColumn(into *[]column, steps []step, col column) bool {
+	name := col.name
+	if len(steps) > 0 {
+		name = steps[0].name
+	}
+	i := slices.IndexFunc(*into, func(c column) bool { return strings.EqualFold(c.name, name) })
+	switch {
+	case len(steps) == 0 && i >= 0, i >= 0 && ((*into)[i].parent == nil || (*into)[i].branches[0].of != nil):
+		return false
+	case len(steps) == 0:
+		*into = append(*into, col)
 		return true
-	}
-	i := slices.IndexFunc(*into, func(c column) bool { return c.parent != nil && c.name == steps[0].name })
-	if i < 0 {
+	case i < 0:
 		i = len(*into)
-		*into = append(*into, column{name: steps[0].name, parent: &steps[0]})
+		*into = append(*into, column{name: name, parent: &steps[0], branches: []branch{{}}})
 	}
-	return addColumn(&(*into)[i].columns, steps[1:], at)
+	return addColumn(&(*into)[i].branches[0].columns, steps[1:], col)
+}
+
+// fieldColumn shows a field of the record itself.
+func fieldColumn(ob *org.Object, f *org.Field) column {
+	return column{name: f.Name, get: func(here place) any { return here.row[f.Name] }, leaf: leaf{f.Name, f.Type, f, ob}}
 }
 
 func (p *plan) allFields(set *soql.Fields) *Error {
@@ -244,48 +316,101 @@ func (p *plan) allFields(set *soql.Fields) *Error {
 	for i := range p.object.Fields {
 		f := &p.object.Fields[i]
 		if p.field(p.object, f.Name) != nil && (set.Set == "ALL" || f.Custom == (set.Set == "CUSTOM")) {
-			addColumn(&p.columns, nil, path{leaf: leaf{f.Name, f.Type, f}})
+			addColumn(&p.columns, nil, fieldColumn(p.object, f))
 		}
 	}
+	return nil
+}
+
+// typeOf shows a parent by what it is. A parent that no WHEN is for and without an ELSE is null.
+func (p *plan) typeOf(member *soql.TypeOf) *Error {
+	name := member.Of.Path[len(member.Of.Path)-1]
+	ref := p.relationship(p.object, name)
+	if ref == nil || len(member.Of.Path) > 1 {
+		return noRelationship(p.src, member.Of.Pos, name, "field path")
+	}
+	at := step{ref: ref, name: ref.RelationshipName}
+	col := column{name: at.name, parent: &at}
+	add := func(ob *org.Object, fields []*soql.Field) *Error {
+		one := branch{of: ob}
+		for _, f := range fields {
+			of, err := p.resolve(p.src, ob, "", f)
+			if err != nil {
+				return err
+			}
+			if !addColumn(&one.columns, of.steps, column{name: of.leaf.name, get: func(here place) any { return p.leaf(of.leaf, here) }}) {
+				return p.src.at(f.Pos, "INVALID_FIELD", "duplicate field selected: %s", f)
+			}
+		}
+		col.branches = append(col.branches, one)
+		return nil
+	}
+	for _, when := range member.Whens {
+		ob, err := p.view.object(when.Object)
+		if err != nil || !slices.Contains(ref.ReferenceTo, ob.Name) {
+			return p.src.at(when.Pos, "INVALID_TYPE", "%s is no object that %s refers to", when.Object, name)
+		}
+		if err := add(ob, when.Fields); err != nil {
+			return err
+		}
+	}
+	if member.Else != nil {
+		if err := add(nil, member.Else); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(p.columns, func(c column) bool { return c.name == col.name }) {
+		return p.src.at(member.Pos, "INVALID_FIELD", "duplicate field selected: %s", name)
+	}
+	p.columns = append(p.columns, col)
 	return nil
 }
 
 // children compiles a subquery over the records that point at each row.
 func (p *plan) children(sub *soql.Subquery) *Error {
-	if p.inner {
-		return p.src.unsupported(sub.Pos, "a subquery within a subquery")
+	if p.join || p.depth == maxDepth {
+		return p.src.at(sub.Pos, "MALFORMED_QUERY", "subqueries nest at most %d levels deep, and not in a semi join sub-select", maxDepth)
 	}
-	name := strings.Join(sub.Query.From.Path, ".")
+	names := sub.Query.From.Path
+	if len(names) > 1 && (strings.EqualFold(names[0], p.object.Name) || strings.EqualFold(names[0], p.query.From.Alias)) {
+		names = names[1:]
+	}
+	name := strings.Join(names, ".")
 	for _, child := range p.describe(p.object).Child {
 		if !strings.EqualFold(child.Relationship, name) {
 			continue
 		}
 		ob := p.org.Object(child.Object)
-		inner, err := p.view.compile(p.src, sub.Query, ob, true)
-		if err != nil {
+		inner := &plan{view: p.view, src: p.src, query: sub.Query, object: ob, depth: p.depth + 1}
+		if err := inner.compile(); err != nil {
 			return err
 		}
 		if inner.grouped() || inner.countAll {
 			return p.src.at(sub.Pos, "MALFORMED_QUERY", "a subquery can't aggregate")
 		}
-		p.columns = append(p.columns, column{name: child.Relationship, children: inner, ref: ob.Field(child.Field)})
+		if !addColumn(&p.columns, nil, column{name: child.Relationship, children: inner, ref: ob.Field(child.Field)}) {
+			return p.src.at(sub.Query.From.Pos, "INVALID_FIELD", "duplicate relationship selected: %s", name)
+		}
 		return nil
 	}
-	return p.src.at(sub.Query.From.Pos, "INVALID_TYPE", "Didn't understand relationship '%s' in FROM part of query call. If you are attempting to use a custom relationship, be sure to append the '__r' after the custom relationship name. Please reference your WSDL or the describe call for the appropriate names.", name)
+	err := noRelationship(p.src, sub.Query.From.Pos, name, "FROM part of query call")
+	err.Code = "INVALID_TYPE"
+	return err
 }
 
-func (p *plan) orderBy() *Error {
+func orderings[T any](p *plan, find func(soql.Expr) (operand[T], *Error)) ([]value.Order[T], *Error) {
+	var order []value.Order[T]
 	for _, o := range p.query.OrderBy {
-		by, err := p.operand(o.Expr)
+		by, err := find(o.Expr)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if !Filterable(by.kind) {
-			return p.src.at(o.Expr.At(), "INVALID_FIELD", "field '%s' can not be sorted in a query call", by.name)
+		if !by.kind.Sortable() {
+			return nil, p.src.at(o.Expr.At(), "INVALID_FIELD", "field '%s' can not be sorted in a query call", by.name)
 		}
-		p.order = append(p.order, ordering[org.Row]{by.get, o.Desc, o.NullsLast})
+		order = append(order, value.Order[T]{Of: by.get, Compare: by.order, Desc: o.Desc, NullsLast: o.NullsLast})
 	}
-	return nil
+	return order, nil
 }
 
 // candidates are the rows that may match: those an index knows, or all.
@@ -308,13 +433,13 @@ func (p *plan) candidates() []org.Row {
 // rows are the candidates that the user may see and the query wants, in its order and bounds.
 func (p *plan) rows(candidates []org.Row) []org.Row {
 	rows := p.matching(candidates)
-	return bounded(sorted(rows, p.order), p.query)
+	return bounded(value.Sort(rows, p.order), p.query)
 }
 
 func (p *plan) matching(candidates []org.Row) []org.Row {
 	var rows []org.Row
 	for _, row := range candidates {
-		if (!p.mine || row["OwnerId"] == p.user) && p.reads(p.object, row) && p.keep(row) {
+		if p.scope(row) && p.reads(p.object, row) && p.keep(row) {
 			rows = append(rows, row)
 		}
 	}
@@ -353,63 +478,17 @@ func (v *view) record(at place, columns []column) *Record {
 			}
 		case c.parent != nil:
 			if up, ok := v.climb(*c.parent, at.row); ok {
-				value = v.record(up, c.columns)
+				fits := func(b branch) bool { return b.of == nil || b.of == up.object }
+				if i := slices.IndexFunc(c.branches, fits); i >= 0 {
+					value = v.record(up, c.branches[i].columns)
+				}
 			}
 		default:
-			value = c.path.leaf.of(at)
+			value = c.get(at)
 		}
 		rec.Values[i] = Value{c.name, value}
 	}
 	return rec
-}
-
-// sorted orders rows by precomputed keys; equal ones keep their order.
-func sorted[T any](rows []T, order []ordering[T]) []T {
-	if len(order) == 0 {
-		return rows
-	}
-	type keyed struct {
-		row  T
-		keys []any
-	}
-	all := make([]keyed, len(rows))
-	for i, row := range rows {
-		all[i] = keyed{row, make([]any, len(order))}
-		for j, o := range order {
-			all[i].keys[j] = o.get(row)
-		}
-	}
-	slices.SortStableFunc(all, func(a, b keyed) int {
-		for j, o := range order {
-			if d := o.compare(a.keys[j], b.keys[j]); d != 0 {
-				return d
-			}
-		}
-		return 0
-	})
-	out := make([]T, len(all))
-	for i, k := range all {
-		out[i] = k.row
-	}
-	return out
-}
-
-func (o ordering[T]) compare(a, b any) int {
-	first := -1 // where a null a stands
-	if o.nullsLast {
-		first = 1
-	}
-	switch {
-	case a == nil && b == nil:
-		return 0
-	case a == nil:
-		return first
-	case b == nil:
-		return -first
-	case o.desc:
-		return compare(b, a)
-	}
-	return compare(a, b)
 }
 
 func bounded[T any](rows []T, q *soql.Query) []T {
@@ -438,7 +517,7 @@ func (e *Engine) Get(user, object, id string, fields []string) (*Record, error) 
 	var columns []column
 	for _, f := range ob.Fields {
 		if len(fields) == 0 && v.field(ob, f.Name) != nil {
-			addColumn(&columns, nil, path{leaf: leaf{f.Name, f.Type, &f}})
+			addColumn(&columns, nil, fieldColumn(ob, &f))
 		}
 	}
 	for _, name := range fields {
@@ -446,7 +525,7 @@ func (e *Engine) Get(user, object, id string, fields []string) (*Record, error) 
 		if f == nil {
 			return nil, noSuchField(ob, name)
 		}
-		addColumn(&columns, nil, path{leaf: leaf{f.Name, f.Type, f}})
+		addColumn(&columns, nil, fieldColumn(ob, f))
 	}
 	return v.record(place{ob, row}, columns), nil
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/stewardhq/steward/internal/sandbox/org"
@@ -57,8 +56,13 @@ type step struct {
 type leaf struct {
 	name  string
 	kind  org.FieldType
-	field *org.Field // nil for Id, Name and Type of a record that may be of several objects
+	field *org.Field  // nil for a field of a record that may be of several objects
+	of    *org.Object // likewise
 }
+
+// nameFields are what every record that a reference to several objects points at can be asked for, in its own
+// object's terms; what an object doesn't have is nil. Source: "Name" of the Object Reference.
+var nameFields = []string{"Id", "Name", "Type", "Email", "FirstName", "LastName", "Phone", "Title", "Username"}
 
 // resolve finds the field that a name stands for in rows of an object, in the user's eyes.
 func (v *view) resolve(src source, ob *org.Object, alias string, f *soql.Field) (path, *Error) {
@@ -77,7 +81,7 @@ func (v *view) resolve(src source, ob *org.Object, alias string, f *soql.Field) 
 		}
 		ref := v.relationship(ob, names[0])
 		if ref == nil {
-			return path{}, src.at(f.Pos, "INVALID_FIELD", "Didn't understand relationship '%s' in field path. If you are attempting to use a custom relationship, be sure to append the '__r' after the custom relationship name. Please reference your WSDL or the describe call for the appropriate names.", names[0])
+			return path{}, noRelationship(src, f.Pos, names[0], "field path")
 		}
 		s := step{ref: ref, name: ref.RelationshipName}
 		ob = nil
@@ -88,9 +92,12 @@ func (v *view) resolve(src source, ob *org.Object, alias string, f *soql.Field) 
 		p.steps = append(p.steps, s)
 	}
 	if ob == nil {
-		for _, any := range []leaf{{name: "Id", kind: org.ID}, {name: "Name", kind: org.String}, {name: "Type", kind: org.String}} {
-			if strings.EqualFold(any.name, names[0]) {
-				p.leaf = any
+		for _, name := range nameFields {
+			if strings.EqualFold(name, names[0]) {
+				p.leaf = leaf{name: name, kind: org.String}
+				if name == "Id" {
+					p.leaf.kind = org.ID
+				}
 				return p, nil
 			}
 		}
@@ -100,12 +107,16 @@ func (v *view) resolve(src source, ob *org.Object, alias string, f *soql.Field) 
 	if field == nil {
 		return path{}, noColumn(src, f.Pos, names[0], ob.Name)
 	}
-	p.leaf = leaf{field.Name, field.Type, field}
+	p.leaf = leaf{field.Name, field.Type, field, ob}
 	return p, nil
 }
 
 func noColumn(src source, pos int, name, entity string) *Error {
 	return src.at(pos, "INVALID_FIELD", "No such column '%s' on entity '%s'. If you are attempting to use a custom field, be sure to append the '__c' after the custom field name. Please reference your WSDL or the describe call for the appropriate names.", name, entity)
+}
+
+func noRelationship(src source, pos int, name, where string) *Error {
+	return src.at(pos, "INVALID_FIELD", "Didn't understand relationship '%s' in %s. If you are attempting to use a custom relationship, be sure to append the '__r' after the custom relationship name. Please reference your WSDL or the describe call for the appropriate names.", name, where)
 }
 
 // relationship finds the reference behind a parent's name, if the user may read the reference and the parent's object.
@@ -135,6 +146,9 @@ func (v *view) climb(s step, row org.Row) (place, bool) {
 
 // get gives a path's value, nil where a parent on the way is missing.
 func (v *view) get(p path, row org.Row) any {
+	if len(p.steps) == 0 && p.leaf.field != nil {
+		return row[p.leaf.name]
+	}
 	at := place{row: row}
 	for _, s := range p.steps {
 		var ok bool
@@ -142,17 +156,24 @@ func (v *view) get(p path, row org.Row) any {
 			return nil
 		}
 	}
-	return p.leaf.of(at)
+	return v.leaf(p.leaf, at)
 }
 
-func (l leaf) of(at place) any {
+// leaf gives a field's value. Of a record that may be of several objects it is the field that goes by the name there.
+func (v *view) leaf(l leaf, at place) any {
+	name := l.name
 	switch {
-	case l.field != nil || l.name == "Id":
-		return at.row[l.name]
-	case l.name == "Type":
+	case l.field != nil || name == "Id":
+		return at.row[name]
+	case name == "Type":
 		return at.object.Name
+	case name == "Name":
+		name = nameField(at.object)
 	}
-	return at.row[nameField(at.object)]
+	if v.field(at.object, name) == nil {
+		return nil
+	}
+	return at.row[name]
 }
 
 func nameField(ob *org.Object) string {
@@ -164,23 +185,21 @@ func nameField(ob *org.Object) string {
 	return "Id"
 }
 
-func isNumber(t org.FieldType) bool {
-	return t == org.Currency || t == org.Double || t == org.Percent || t == org.Int
+// String writes the path with the schema's own names.
+func (p path) String() string {
+	var b strings.Builder
+	for _, s := range p.steps {
+		b.WriteString(s.name + ".")
+	}
+	return b.String() + p.leaf.name
 }
 
-func isID(t org.FieldType) bool { return t == org.ID || t == org.Reference }
-
-func isText(t org.FieldType) bool {
-	return slices.Contains([]org.FieldType{org.String, org.TextArea, org.Email, org.Phone, org.URL, org.Picklist}, t)
+// objectFrom finds the object that a query selects from.
+func (v *view) objectFrom(src source, q *soql.Query) (*org.Object, *Error) {
+	if len(q.From.Path) == 1 {
+		if ob, err := v.object(q.From.Path[0]); err == nil {
+			return ob, nil
+		}
+	}
+	return nil, src.at(q.From.Pos, "INVALID_TYPE", "sObject type '%s' is not supported. If you are attempting to use a custom object, be sure to append the '__c' after the entity name. Please reference your WSDL or the describe call for the appropriate names.", strings.Join(q.From.Path, "."))
 }
-
-// Filterable says whether WHERE and ORDER BY take fields of this type.
-func Filterable(t org.FieldType) bool { return t != org.TextArea }
-
-// Groupable says whether GROUP BY takes fields of this type.
-func Groupable(t org.FieldType) bool {
-	return !slices.Contains([]org.FieldType{org.TextArea, org.Currency, org.Double, org.Percent, org.DateTime}, t)
-}
-
-// Aggregatable says whether MIN and MAX take fields of this type.
-func Aggregatable(t org.FieldType) bool { return t != org.TextArea && t != org.Boolean }

@@ -198,7 +198,7 @@ func (v *view) accept(f *org.Field, value any) (any, *Error) {
 	switch {
 	case value == nil:
 		return nil, nil
-	case isNumber(f.Type):
+	case f.Type.IsNumber():
 		n, ok := value.(float64)
 		switch {
 		case !ok || f.Type == org.Int && n != math.Trunc(n):

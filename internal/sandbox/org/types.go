@@ -66,7 +66,45 @@ const (
 	Date      FieldType = "date"
 	DateTime  FieldType = "datetime"
 	Reference FieldType = "reference"
+
+	MultiPicklist FieldType = "multipicklist" // a row holds the values chosen with semicolons between
 )
+
+// CurrencyCode is the ISO 4217 code of the only currency that an org has.
+const CurrencyCode = "USD"
+
+// IsNumber says whether rows hold a float64 for the type.
+func (t FieldType) IsNumber() bool { return t == Currency || t == Double || t == Percent || t == Int }
+
+// IsID says whether values are ids of records.
+func (t FieldType) IsID() bool { return t == ID || t == Reference }
+
+// IsText says whether values are texts that people write.
+func (t FieldType) IsText() bool {
+	switch t {
+	case String, TextArea, Email, Phone, URL, Picklist, MultiPicklist:
+		return true
+	}
+	return false
+}
+
+// Filterable says whether WHERE takes fields of this type.
+func (t FieldType) Filterable() bool { return t != TextArea }
+
+// Sortable says whether ORDER BY takes fields of this type.
+func (t FieldType) Sortable() bool { return t != TextArea && t != MultiPicklist }
+
+// Groupable says whether GROUP BY takes fields of this type.
+func (t FieldType) Groupable() bool {
+	switch t {
+	case TextArea, MultiPicklist, Currency, Double, Percent, DateTime:
+		return false
+	}
+	return true
+}
+
+// Aggregatable says whether MIN and MAX take fields of this type.
+func (t FieldType) Aggregatable() bool { return t.Sortable() && t != Boolean }
 
 // Field is one column of an object.
 type Field struct {

@@ -1,0 +1,59 @@
+package value
+
+import "slices"
+
+// Order is one member of ORDER BY, over rows of type T.
+type Order[T any] struct {
+	Of              func(T) any
+	Compare         func(a, b any) int // of values that are not nil
+	Desc, NullsLast bool
+}
+
+// Sort orders rows; equal ones keep their order.
+func Sort[T any](rows []T, order []Order[T]) []T {
+	if len(order) == 0 {
+		return rows
+	}
+	type keyed struct {
+		row  T
+		keys []any
+	}
+	all, keys := make([]keyed, len(rows)), make([]any, len(rows)*len(order))
+	for i, row := range rows {
+		all[i] = keyed{row, keys[i*len(order) : (i+1)*len(order)]}
+		for j, o := range order {
+			all[i].keys[j] = o.Of(row)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b keyed) int {
+		for j, o := range order {
+			if d := o.compare(a.keys[j], b.keys[j]); d != 0 {
+				return d
+			}
+		}
+		return 0
+	})
+	out := make([]T, len(all))
+	for i, k := range all {
+		out[i] = k.row
+	}
+	return out
+}
+
+func (o Order[T]) compare(a, b any) int {
+	first := -1 // where a nil a stands
+	if o.NullsLast {
+		first = 1
+	}
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return first
+	case b == nil:
+		return -first
+	case o.Desc:
+		return o.Compare(b, a)
+	}
+	return o.Compare(a, b)
+}
