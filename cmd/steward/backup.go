@@ -13,6 +13,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/command"
+	"github.com/stewardhq/steward/cmd/steward/report"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/backup"
 	"github.com/stewardhq/steward/internal/backup/rejoin"
@@ -25,21 +26,6 @@ import (
 	"github.com/stewardhq/steward/internal/retention"
 	"github.com/stewardhq/steward/internal/store"
 )
-
-// backedUp is what is in a backup.
-type backedUp struct {
-	Dir        string          `json:"dir"`
-	Made       time.Time       `json:"made"`
-	Bytes      uint64          `json:"bytes"`
-	Copied     int             `json:"objects_copied"`
-	Referenced int             `json:"objects_in_bucket"`
-	Bucket     string          `json:"bucket,omitempty"`
-	Workspaces []backup.Ledger `json:"workspaces"`
-}
-
-func contents(b *backup.Backup) backedUp {
-	return backedUp{b.Dir, b.Made, b.Size(), b.Objects.Copied, len(b.Objects.Referenced), b.Bucket, b.Ledgers}
-}
 
 func runBackup(ctx context.Context, in *command.Invocation) error {
 	server := config.ForServer(in.Env)
@@ -90,7 +76,7 @@ func backupData(ctx context.Context, in *command.Invocation, server config.Serve
 		return err
 	}
 	if in.AsJSON {
-		return in.JSON(contents(b))
+		return in.JSON(report.Contents(b))
 	}
 	fmt.Fprintf(in.Out, "%s: %s, %d MB, without any key\n", in.Bold(b.Dir), terminal.Counted(len(b.Ledgers), "ledger", "ledgers"), b.Size()/1_000_000)
 	if n := len(b.Objects.Referenced); n > 0 {
@@ -162,99 +148,63 @@ func backupKeys(ctx context.Context, in *command.Invocation, server config.Serve
 	return nil
 }
 
-// rehearsed is what came of restoring a backup for a look.
-type rehearsed struct {
-	Backup backedUp `json:"backup"`
-	rejoin.Opened
-	Verify verified `json:"verify"`
-}
-
 // rehearse says whether a backup can be restored, after trying it.
 func rehearse(ctx context.Context, in *command.Invocation, server config.Server, from string) error {
 	p := in.Begin("rehearsing")
-	report, err := rehearsal(ctx, server, from, p)
+	r, err := rehearsal(ctx, server, from, p)
 	p.Stop()
 	if err != nil {
 		return err
 	}
-	return report.print(in)
+	return r.Print(in)
 }
 
 // rehearsal restores a backup into a folder of its own, verifies it with today's keys, which it only reads, opens
 // what can be opened, and removes it again.
-func rehearsal(ctx context.Context, server config.Server, from string, p *terminal.Progress) (report rehearsed, err error) {
+func rehearsal(ctx context.Context, server config.Server, from string, p *terminal.Progress) (r report.Rehearsed, err error) {
 	b, err := backup.Open(from)
 	if err != nil {
-		return report, err
+		return r, err
 	}
 	dir, err := os.MkdirTemp("", "steward-rehearsal-")
 	if err != nil {
-		return report, steward.Errorf(steward.Unavailable, "there is no room for a rehearsal; set TMPDIR to a folder on a larger disk").Because(err)
+		return r, steward.Errorf(steward.Unavailable, "there is no room for a rehearsal; set TMPDIR to a folder on a larger disk").Because(err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	s, o := &stores{egress: &egress.Egress{}}, readingOf(server)
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := s.readKeys(ctx, o); err != nil {
-		return report, err
+		return r, err
 	}
 	elsewhere, err := s.blobs(o)
 	if err != nil {
-		return report, err
+		return r, err
 	}
 	if _, err := b.Restore(ctx, backup.Target{Dir: dir, Objects: true, Blobs: rejoin.FolderOr(elsewhere, time.Now), Progress: p.Count}); err != nil {
-		return report, err
+		return r, err
 	}
 	if s.data, err = s.open(ctx, o, "", dir, store.DataFile); err != nil {
-		return report, err
+		return r, err
 	}
 	s.read(rejoin.Objects{Blobs: blob.Folder{Dir: filepath.Join(dir, objectsDir), Now: time.Now}, Elsewhere: elsewhere})
-	report.Backup = contents(b)
+	r.Backup = report.Contents(b)
 	all, err := s.ledgers(ctx, "")
 	if err != nil {
-		return report, err
+		return r, err
 	}
-	if report.Verify, err = all.verify(ctx, verifyOptions{}, nil, p); err != nil {
-		return report, err
+	if r.Verify, err = all.verify(ctx, verifyOptions{}, nil, p); err != nil {
+		return r, err
 	}
 	book, err := s.book(ctx) // over what is read only
 	if err != nil {
-		return report, err
+		return r, err
 	}
 	for _, ws := range all.workspaces {
-		if err := report.Open(ctx, rejoin.Sealed{Rows: s.data, Sealer: s.sealer, Record: s.record, Ledger: book}, ws.ID, p.Count); err != nil {
-			return report, err
+		if err := (rejoin.Sealed{Rows: s.data, Sealer: s.sealer, Record: s.record, Ledger: book}).Open(ctx, &r.Opened, ws.ID, p.Count); err != nil {
+			return r, err
 		}
 	}
-	return report, nil
-}
-
-func (r *rehearsed) print(in *command.Invocation) error {
-	if in.AsJSON {
-		if err := in.JSON(r); err != nil {
-			return err
-		}
-	} else {
-		printVerified(in, r.Verify)
-		fmt.Fprintf(in.Out, "%s opened with today's keys, %d forgotten since and shut\n", terminal.Counted(r.Opened.Opened, "sealed value", "sealed values"), r.Opened.Gone)
-		if r.Broken > 0 {
-			fmt.Fprintln(in.Out, in.Red("✗ "+terminal.Counted(r.Broken, "sealed value isn't", "sealed values aren't")+" what was sealed"))
-		}
-	}
-	if len(r.Verify.Findings) > 0 || r.Broken > 0 {
-		return command.Quiet(steward.Conflict)
-	}
-	if !in.AsJSON {
-		fmt.Fprintln(in.Out, in.Green("This backup can be restored."))
-	}
-	return nil
-}
-
-// restored is what came of a restore.
-type restored struct {
-	Backup backedUp `json:"backup"`
-	Aside  string   `json:"put_aside,omitempty"` // where the data is that was there
-	rejoin.Joined
-	Verify verified `json:"verify"`
+	return r, nil
 }
 
 func runRestore(ctx context.Context, in *command.Invocation) (err error) {
@@ -275,61 +225,38 @@ func runRestore(ctx context.Context, in *command.Invocation) (err error) {
 		return err
 	}
 	p := in.Begin("restoring")
-	aside, joined, report, err := restore(ctx, o, b, *replace, *declare, p)
+	aside, joined, found, err := restore(ctx, o, b, *replace, *declare, p)
 	p.Stop()
 	if err != nil {
 		return err
 	}
-	if in.AsJSON {
-		err = in.JSON(restored{contents(b), aside, joined, report})
-	} else {
-		printVerified(in, report)
-		fmt.Fprintf(in.Out, "The data of %s is back, with the keys of today: what was forgotten since stays forgotten.\n", terminal.Stamp(b.Made))
-		for _, r := range joined.Replayed {
-			fmt.Fprintf(in.Out, "Entries %d to %d of workspace %s came from sealed objects.\n", r.First, r.End-1, r.Workspace)
-		}
-		if joined.Removed > 0 {
-			fmt.Fprintf(in.Out, "%s that was forgotten after the backup is removed from it again.\n", terminal.Counted(joined.Removed, "row or part", "rows and parts"))
-		}
-		fmt.Fprintln(in.Out, "API tokens, members' roles, approvals, holds and days of keeping are as they were then: take back again what was taken back since, and place again the holds.")
-		fmt.Fprintln(in.Out, "Nothing is purged until an administrator of each workspace says `steward retention --confirm`.")
-		if aside != "" {
-			fmt.Fprintln(in.Out, "What was there is in "+aside)
-		}
-		if o.known == "" && len(o.Witnesses) == 0 {
-			fmt.Fprintln(in.Out, "It was held against no checkpoint from outside, so entries after the backup may be missing: `steward verify --known FILE` tells.")
-		}
-	}
-	if err == nil && len(report.Findings) > 0 {
-		err = command.Quiet(steward.Conflict)
-	}
-	return err
+	return report.Restored{Backup: report.Contents(b), Aside: aside, Joined: joined, Verify: found, Unheld: o.known == "" && len(o.Witnesses) == 0}.Print(in)
 }
 
 // restore puts a backup back and verifies what is there then. Nobody else uses the data meanwhile.
-func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace, declare bool, p *terminal.Progress) (aside string, joined rejoin.Joined, _ verified, err error) {
+func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace, declare bool, p *terminal.Progress) (aside string, joined backup.Joined, _ report.Verified, err error) {
 	s := &stores{egress: &egress.Egress{}}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	opened := readingOf(o.Server)
 	if _, err := os.Stat(filepath.Join(keyringIn(o.Data), store.KeyringFile)); err != nil && o.KeyringStore == "" {
-		return "", joined, verified{}, steward.Errorf(steward.NotFound, "a backup is joined with the keyring of today, and there is none in %s; name the folder of the Steward whose data was lost with --data, or put %s back into its folder %s and the root key into %s",
+		return "", joined, report.Verified{}, steward.Errorf(steward.NotFound, "a backup is joined with the keyring of today, and there is none in %s; name the folder of the Steward whose data was lost with --data, or put %s back into its folder %s and the root key into %s",
 			o.Data, store.KeyringFile, keyringDir, keeperDir).Because(err)
 	}
 	if err := s.lock(o.Data); err != nil {
-		return "", joined, verified{}, err
+		return "", joined, report.Verified{}, err
 	}
 	if err := s.readKeys(ctx, opened); err != nil {
-		return "", joined, verified{}, err
+		return "", joined, report.Verified{}, err
 	}
 	var known []string
 	if o.known != "" {
 		if known, err = tlog.Kept(o.known); err != nil {
-			return "", joined, verified{}, err
+			return "", joined, report.Verified{}, err
 		}
 	}
 	blobs, err := s.blobs(opened)
 	if err != nil {
-		return "", joined, verified{}, err
+		return "", joined, report.Verified{}, err
 	}
 	t := backup.Target{Dir: o.Data, Replace: replace, Objects: o.Objects == "", Blobs: rejoin.FolderOr(blobs, time.Now), Progress: p.Count}
 	t.Staged = func(ctx context.Context, dir string) (err error) {
@@ -346,26 +273,26 @@ func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace, de
 	if o.Store != "" {
 		db, err := store.Postgres{URL: o.Store}.OpenData(ctx)
 		if err != nil {
-			return "", joined, verified{}, err
+			return "", joined, report.Verified{}, err
 		}
 		s.first(db.Close)
 		claim, err := db.Claim(ctx)
 		if err != nil {
-			return "", joined, verified{}, err
+			return "", joined, report.Verified{}, err
 		}
 		s.first(claim.Release)
 		t.Load = store.Backup{DB: db}.Fill
 	}
 	if aside, err = b.Restore(ctx, t); err != nil {
-		return aside, joined, verified{}, err
+		return aside, joined, report.Verified{}, err
 	}
-	report, err := verifyData(ctx, o, p)
-	return aside, joined, report, err
+	found, err := verifyData(ctx, o, p)
+	return aside, joined, found, err
 }
 
 // join joins the copy of the data in a folder with what there is today, and has nothing of its workspaces purged until
 // somebody says that it may be: holds that were placed since, and longer days, aren't in it.
-func join(ctx context.Context, dir string, j rejoin.Join) (joined rejoin.Joined, err error) {
+func join(ctx context.Context, dir string, j rejoin.Join) (joined backup.Joined, err error) {
 	copied, err := store.OpenData(ctx, dir)
 	if err != nil {
 		return joined, err

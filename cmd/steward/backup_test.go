@@ -14,8 +14,9 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/command"
+	"github.com/stewardhq/steward/cmd/steward/report"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
-	"github.com/stewardhq/steward/internal/backup/rejoin"
+	"github.com/stewardhq/steward/internal/backup"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger/segment"
 	"github.com/stewardhq/steward/internal/retention"
@@ -302,8 +303,8 @@ func copiedRows(t *testing.T, dir string) string {
 func TestARehearsalThatFindsSomethingBrokenFails(t *testing.T) {
 	for broken, says := range map[int]string{0: "This backup can be restored.", 2: "2 sealed values aren't what was sealed"} {
 		var out bytes.Buffer
-		r := rehearsed{Opened: rejoin.Opened{Broken: broken}}
-		err := r.print(&command.Invocation{Terminal: terminal.Terminal{Out: &out, Err: &out}})
+		r := report.Rehearsed{Opened: backup.Opened{Broken: broken}}
+		err := r.Print(&command.Invocation{Terminal: terminal.Terminal{Out: &out, Err: &out}})
 		if (err != nil) != (broken > 0) || !strings.Contains(out.String(), says) || broken > 0 && strings.Contains(out.String(), "can be restored") {
 			t.Errorf("%d broken: %v\n%s", broken, err, out.String())
 		}

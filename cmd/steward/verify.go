@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,38 +11,15 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/receipt"
+	"github.com/stewardhq/steward/cmd/steward/report"
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
-	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/store"
 )
-
-// verified is what came of verifying a data folder.
-type verified struct {
-	Entries    uint64              `json:"entries"`
-	Findings   []finding           `json:"findings"`
-	Workspaces []verifiedWorkspace `json:"workspaces"`
-}
-
-type finding struct {
-	Workspace string  `json:"workspace"` // its name
-	Seq       *uint64 `json:"seq"`       // the entry, or the first of several
-	What      string  `json:"what"`
-}
-
-type verifiedWorkspace struct {
-	Workspace  steward.WorkspaceID `json:"workspace"`
-	Name       string              `json:"name"`
-	Entries    uint64              `json:"entries"`
-	Findings   int                 `json:"findings"`
-	Unsigned   uint64              `json:"unsigned"`   // entries behind the last checkpoint
-	Checkpoint *ledger.Checkpoint  `json:"checkpoint"` // the last one with a valid signature
-	Losses     []verify.Loss       `json:"losses,omitempty"`
-}
 
 // verifyOptions is what is verified, and held against what.
 type verifyOptions struct {
@@ -68,27 +44,27 @@ func runVerify(ctx context.Context, in *command.Invocation) error {
 		return receipt.Verify(in, *proof, *header, *vkey)
 	}
 	p := in.Begin("verifying")
-	var report verified
+	var found report.Verified
 	var err error
 	if *export != "" {
-		report, err = verifyExport(ctx, *export, *vkey, o.known, p)
+		found, err = verifyExport(ctx, *export, *vkey, o.known, p)
 	} else {
-		report, err = verifyData(ctx, o, p)
+		found, err = verifyData(ctx, o, p)
 	}
 	p.Stop()
 	if steward.KindOf(err) == steward.Internal && err != nil {
 		// A database too damaged to find the ledgers in is what verify is for: a finding, not a failure.
-		report.Findings = append(report.Findings, finding{What: steward.Message(err)})
+		found.Findings = append(found.Findings, report.Finding{What: steward.Message(err)})
 	} else if err != nil {
 		return err
 	}
 	if in.AsJSON {
-		err = in.JSON(report)
+		err = in.JSON(found)
 	} else {
-		printVerified(in, report)
+		found.Print(in)
 	}
-	if err == nil && len(report.Findings) > 0 {
-		err = command.Quiet(steward.Conflict) // the report has said what
+	if err == nil && len(found.Findings) > 0 {
+		err = command.Quiet(steward.Conflict) // it was said what
 	}
 	return err
 }
@@ -127,62 +103,62 @@ func (s *stores) ledgers(ctx context.Context, only string) (l *ledgers, err erro
 
 // verifyData reads the ledgers that are kept and holds them against themselves, against the checkpoints
 // known, and against what witnesses remember. It writes nothing.
-func verifyData(ctx context.Context, o verifyOptions, p *terminal.Progress) (_ verified, err error) {
+func verifyData(ctx context.Context, o verifyOptions, p *terminal.Progress) (_ report.Verified, err error) {
 	var known []string
 	if o.known != "" {
 		if known, err = tlog.Kept(o.known); err != nil {
-			return verified{}, err
+			return report.Verified{}, err
 		}
 	}
 	all, err := openLedgers(ctx, o.Server, o.only, false)
 	if err != nil {
-		return verified{}, err
+		return report.Verified{}, err
 	}
 	defer func() { err = errors.Join(err, all.Close()) }()
 	return all.verify(ctx, o, known, p)
 }
 
-func (all *ledgers) verify(ctx context.Context, o verifyOptions, known []string, p *terminal.Progress) (verified, error) {
-	report := verified{Findings: []finding{}, Workspaces: []verifiedWorkspace{}}
+func (all *ledgers) verify(ctx context.Context, o verifyOptions, known []string, p *terminal.Progress) (report.Verified, error) {
+	whole := report.Verified{Findings: []report.Finding{}, Workspaces: []report.Workspace{}}
 	for i, ws := range all.workspaces {
 		_, cosigned, err := store.Witness{DB: all.data}.Cosigned(ctx, ws.ID)
 		if err != nil {
-			return report, err
+			return whole, err
 		}
 		source := verify.Source{Store: all.record, Sealer: all.sealer, Known: append([]string{string(cosigned)}, known...), Checked: i > 0}
 		found, err := verify.Ledger(ctx, source, ws.ID, func(done, total uint64) {
 			p.Count("verifying the entries of "+ws.Name, done, total)
 		})
 		if err != nil {
-			return report, err
+			return whole, err
 		}
 		broken, err := brokenSeals(ctx, all.data, all.sealer, ws.ID)
 		if err != nil {
-			return report, err
+			return whole, err
 		}
 		seen, err := all.witnessed(ctx, o, ws.ID)
 		if err != nil {
-			return report, err
+			return whole, err
 		}
 		found.Findings = append(append(found.Findings, broken...), seen...)
-		report.add(ws, found)
+		whole.Add(ws.ID, ws.Name, found)
 	}
-	return report, nil
+	return whole, nil
 }
 
 // verifyExport verifies a log that was exported. It needs nothing else: no data, no key that signs.
-func verifyExport(ctx context.Context, dir, vkey, knownFile string, p *terminal.Progress) (verified, error) {
-	report := verified{Findings: []finding{}, Workspaces: []verifiedWorkspace{}}
+func verifyExport(ctx context.Context, dir, vkey, knownFile string, p *terminal.Progress) (report.Verified, error) {
+	whole := report.Verified{Findings: []report.Finding{}, Workspaces: []report.Workspace{}}
 	var known []string
 	var err error
 	if knownFile != "" {
 		if known, err = tlog.Kept(knownFile); err != nil {
-			return report, err
+			return whole, err
 		}
 	}
 	folder, err := tlog.OpenFolder(dir)
 	if err != nil {
-		return report, err
+		return whole, err
 	}
 	defer func() { _ = folder.Close() }()
 	if vkey == "" {
@@ -193,20 +169,10 @@ func verifyExport(ctx context.Context, dir, vkey, knownFile string, p *terminal.
 		p.Count("verifying the entries of "+string(ws), done, total)
 	})
 	if err != nil {
-		return report, err
+		return whole, err
 	}
-	report.add(identity.Workspace{ID: ws, Name: string(ws)}, found)
-	return report, nil
-}
-
-func (v *verified) add(ws identity.Workspace, found verify.Report) {
-	v.Entries += found.Entries
-	for _, f := range found.Findings {
-		v.Findings = append(v.Findings, finding{Workspace: ws.Name, Seq: f.Seq, What: f.What})
-	}
-	v.Workspaces = append(v.Workspaces, verifiedWorkspace{
-		Workspace: ws.ID, Name: ws.Name, Entries: found.Entries, Findings: len(found.Findings), Unsigned: found.Unsigned, Checkpoint: found.Checkpoint, Losses: found.Losses,
-	})
+	whole.Add(ws, string(ws), found)
+	return whole, nil
 }
 
 // witnessed asks the witnesses whether the ledger goes on from what they remember of it.
@@ -246,40 +212,4 @@ func brokenSeals(ctx context.Context, data *store.DB, sealer *keyring.Keyring, w
 		return ctx.Err()
 	})
 	return broken, err
-}
-
-func printVerified(in *command.Invocation, r verified) {
-	for _, ws := range r.Workspaces {
-		verdict := in.Green("nothing was changed")
-		if ws.Findings > 0 {
-			verdict = in.Red(terminal.Counted(ws.Findings, "finding", "findings"))
-		}
-		fmt.Fprintf(in.Out, "%s: %s, %s\n", in.Bold(ws.Name), terminal.Counted(int(ws.Entries), "entry", "entries"), verdict)
-		if ws.Checkpoint != nil {
-			fmt.Fprintf(in.Out, "  signed up to %d entries, root %s\n", ws.Checkpoint.Size, hex.EncodeToString(ws.Checkpoint.Root))
-		}
-		if ws.Unsigned > 0 {
-			fmt.Fprintf(in.Out, "  %s at the end without a signature yet\n", terminal.Counted(int(ws.Unsigned), "entry", "entries"))
-		}
-		for _, l := range ws.Losses {
-			if l.End > l.Entry {
-				fmt.Fprintf(in.Out, "  declared lost: entries %d to %d of the log %s; entry %d says so\n", l.Entry, l.End-1, terminal.Line(l.Log), l.Seq)
-			} else {
-				fmt.Fprintf(in.Out, "  goes on from entry %d of the log %s, of which later entries may be lost; entry %d says so\n", l.Entry, terminal.Line(l.Log), l.Seq)
-			}
-		}
-		for _, f := range r.Findings {
-			if f.Workspace == ws.Name {
-				fmt.Fprintln(in.Out, "  "+in.Red("✗ "+terminal.Line(f.What)))
-			}
-		}
-	}
-	for _, f := range r.Findings {
-		if f.Workspace == "" {
-			fmt.Fprintln(in.Out, in.Red("✗ "+terminal.Line(f.What)))
-		}
-	}
-	if len(r.Workspaces) == 0 && len(r.Findings) == 0 {
-		fmt.Fprintln(in.Out, "There is no workspace in this folder yet.")
-	}
 }

@@ -51,30 +51,16 @@ type Rows interface {
 	Opened(ctx context.Context, ws steward.WorkspaceID, rows []ledger.Row) error
 }
 
-// Joined is what came of it.
-type Joined struct {
-	Replayed []Range `json:"replayed"` // entries that the backup lacks and sealed objects have
-	Lost     []Range `json:"lost"`     // entries that were signed, and are in neither
-	Removed  int     `json:"removed"`  // rows, parts and objects that were forgotten after the backup
-}
-
-// Range is entries First to End-1 of a workspace; none are known of where both are the same.
-type Range struct {
-	Workspace steward.WorkspaceID `json:"workspace"`
-	First     uint64              `json:"first"`
-	End       uint64              `json:"end"`
-}
-
 // Run does it. Where entries that were signed can't be had back, or no checkpoint vouches for those that sealed
 // objects hold, it is of kind Conflict and names them, unless that is declared: then a new log begins.
-func (j *Join) Run(ctx context.Context) (joined Joined, err error) {
+func (j *Join) Run(ctx context.Context) (joined backup.Joined, err error) {
 	known, err := j.known(ctx)
 	if err != nil {
 		return joined, err
 	}
 	record := &segment.Store{Store: j.Tail, Manifest: j.Segments, Blobs: j.Staged}
 	defer record.Close()
-	joined = Joined{Replayed: []Range{}, Lost: []Range{}}
+	joined = backup.Joined{Replayed: []backup.Range{}, Lost: []backup.Range{}}
 	var why []string
 	events, names := map[steward.WorkspaceID][]ledger.Event{}, map[steward.WorkspaceID]string{}
 	for _, l := range j.Backup.Ledgers {
@@ -87,7 +73,7 @@ func (j *Join) Run(ctx context.Context) (joined Joined, err error) {
 			return joined, err
 		}
 		if w.end > w.had {
-			joined.Replayed = append(joined.Replayed, Range{w.ws, w.had, w.end})
+			joined.Replayed = append(joined.Replayed, backup.Range{Workspace: w.ws, First: w.had, End: w.end})
 		}
 		names[w.ws] = w.name
 		if lost := w.lost(); len(lost) > 0 {
@@ -95,7 +81,7 @@ func (j *Join) Run(ctx context.Context) (joined Joined, err error) {
 			for _, r := range lost {
 				events[w.ws] = append(events[w.ws], r.Event(operator("restore", ledger.OK)))
 				if r.End > r.Entry {
-					joined.Lost = append(joined.Lost, Range{w.ws, r.Entry, r.End})
+					joined.Lost = append(joined.Lost, backup.Range{Workspace: w.ws, First: r.Entry, End: r.End})
 					why = append(why, fmt.Sprintf("it lacks entries %d to %d of workspace %s, which were signed", r.Entry, r.End-1, w.ws))
 				}
 			}
@@ -106,7 +92,7 @@ func (j *Join) Run(ctx context.Context) (joined Joined, err error) {
 	}
 	for _, ws := range slices.Sorted(maps.Keys(known)) { // younger than the backup, which has no ledger to say so
 		end := newest(known[ws]).Size
-		joined.Lost = append(joined.Lost, Range{ws, 0, end})
+		joined.Lost = append(joined.Lost, backup.Range{Workspace: ws, End: end})
 		why = append(why, fmt.Sprintf("it lacks entries 0 to %d of workspace %s, which were signed", end-1, ws))
 	}
 	if len(why) > 0 && !j.Declare {

@@ -118,7 +118,7 @@ func (w *world) backup() *backup.Backup {
 }
 
 // restore puts a backup in the place of what is there.
-func (w *world) restore(b *backup.Backup, change func(*rejoin.Join)) (joined rejoin.Joined, err error) {
+func (w *world) restore(b *backup.Backup, change func(*rejoin.Join)) (joined backup.Joined, err error) {
 	t := backup.Target{Dir: w.dir, Replace: true, Objects: true, Blobs: rejoin.FolderOr(w.blobs(), clock)}
 	t.Staged = func(ctx context.Context, dir string) (err error) {
 		db, err := store.OpenData(ctx, dir)

@@ -38,14 +38,6 @@ func FolderOr(elsewhere segment.Blobs, now func() time.Time) func(dir string) ba
 	}
 }
 
-// Opened counts what was tried to open.
-type Opened struct {
-	Opened  int    `json:"opened"`    // sealed values that today's keys open
-	Gone    int    `json:"forgotten"` // and that they don't, since they were forgotten
-	Broken  int    `json:"broken"`    // what isn't what was sealed: verifying names it
-	Skipped uint64 `json:"skipped"`   // entries of which no part was tried
-}
-
 // sampled is of how many entries of each ledger the parts are opened.
 const sampled = 2000
 
@@ -62,7 +54,7 @@ type Sealed struct {
 
 // Open opens whatever is sealed in the rows of a workspace, and the parts of entries all over its ledger: of all
 // where there are few. It adds to the counts; its error is that something couldn't be read.
-func (o *Opened) Open(ctx context.Context, s Sealed, ws steward.WorkspaceID, progress func(what string, done, total uint64)) error {
+func (s Sealed) Open(ctx context.Context, o *backup.Opened, ws steward.WorkspaceID, progress func(what string, done, total uint64)) error {
 	tried := func(err error) error {
 		switch {
 		case err == nil:

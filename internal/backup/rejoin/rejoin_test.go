@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/backup"
 	"github.com/stewardhq/steward/internal/backup/rejoin"
 	"github.com/stewardhq/steward/internal/blob"
 	"github.com/stewardhq/steward/internal/keyring"
@@ -88,8 +89,8 @@ func (*long) WalkSealed(context.Context, steward.WorkspaceID, func(steward.Place
 
 func TestOfALongLedgerSomeIsOpened(t *testing.T) {
 	for _, entries := range []uint64{0, 1, 2000, 2001, 3999, 1_000_000} {
-		l, opened := &long{next: entries}, rejoin.Opened{}
-		must(t, opened.Open(context.Background(), rejoin.Sealed{Rows: l, Record: l}, "ws_1", func(string, uint64, uint64) {}))
+		l, opened := &long{next: entries}, backup.Opened{}
+		must(t, rejoin.Sealed{Rows: l, Record: l}.Open(context.Background(), &opened, "ws_1", func(string, uint64, uint64) {}))
 		if l.reads > 2000 || uint64(l.reads)+opened.Skipped != entries {
 			t.Errorf("of %d entries %d are opened and %d skipped", entries, l.reads, opened.Skipped)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/backup"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/segment"
 )
@@ -44,7 +45,7 @@ func written(ctx context.Context, c ledger.Config, f func(*ledger.Ledger) error)
 
 // write goes on from what there is: each ledger says what happened to it, and what was forgotten after the backup
 // goes again.
-func (j *Join) write(ctx context.Context, book *ledger.Ledger, record *segment.Store, names map[steward.WorkspaceID]string, events map[steward.WorkspaceID][]ledger.Event, joined *Joined) error {
+func (j *Join) write(ctx context.Context, book *ledger.Ledger, record *segment.Store, names map[steward.WorkspaceID]string, events map[steward.WorkspaceID][]ledger.Event, joined *backup.Joined) error {
 	dropper := j.Dropper
 	dropper.Store = record
 	for _, l := range j.Backup.Ledgers {
