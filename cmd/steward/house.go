@@ -114,16 +114,14 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	}
 	door := &gateway.Gateway{
 		Policy: policies, Ledger: book, Privacy: vault,
-		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: o.Now, Jitter: jitter(o.Rand)}},
-		Models:     map[string]llm.Model{llm.RulesProvider: rules.Model{}},
-		Providers:  llm.Local(),
-
+		Connectors:  connector.Set{salesforce.System: &salesforce.Connector{Now: o.Now, Jitter: jitter(o.Rand)}},
+		Models:      map[string]llm.Model{llm.RulesProvider: rules.Model{}},
+		Providers:   llm.Local(),
 		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: sealer, Credentials: store.Gateway{DB: data}, Shredder: sealer,
 		Client: h.connect, Now: o.Now, Rand: o.Rand,
 	}
 	h.agent = &agent.Agent{
-		Door: door, Store: store.Agent{DB: data}, Sealer: sealer, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel,
-		Now: o.Now, Rand: o.Rand,
+		Door: door, Store: store.Agent{DB: data}, Sealer: sealer, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel, Now: o.Now, Rand: o.Rand,
 	}
 	rows := forgetting.Rows{DB: data.Rows()}
 	custody, err := forget.Custody(rows, sealer, vault, forget.Sealed{Rows: data}, s.record)
@@ -144,14 +142,13 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	h.background(purger.Run)
 	closer := &retention.Closer{
 		Closings: rows, Estate: rows, Holds: custody.Holds, Schedule: &schedule, Ledger: book, Keyring: sealer, Issuer: eraser.Issuer,
-		Walk: data.WalkSealed, Objects: segment.Dropper{Store: s.record}.Remove, Log: o.Log, Now: o.Now,
+		Walk: data.WalkSealed, Objects: segment.Dropper{Store: s.record}.Remove, Workspaces: s.workspaces, Log: o.Log, Now: o.Now,
 	}
 	door.Closed = closer.Closed
 	h.background(closer.Run)
 	h.background(eraser.Run)
 	h.server = &api.Server{
-		Schedule: &schedule, Custody: custody, Closer: closer, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Rand: o.Rand, Log: o.Log,
-		Tlog: log,
+		Schedule: &schedule, Custody: custody, Closer: closer, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Rand: o.Rand, Log: o.Log, Tlog: log,
 	}
 	return h, nil
 }

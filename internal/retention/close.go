@@ -94,9 +94,10 @@ type Closer struct {
 	// Walk gives f each sealed value of a workspace with its place, but the record's.
 	Walk func(ctx context.Context, ws steward.WorkspaceID, f func(steward.Place, steward.Sealed) error) error
 	// Objects deletes a workspace's sealed objects, and tells how many are left since they are locked.
-	Objects func(ctx context.Context, ws steward.WorkspaceID) (left int, err error)
-	Log     *slog.Logger
-	Now     func() time.Time
+	Objects    func(ctx context.Context, ws steward.WorkspaceID) (left int, err error)
+	Workspaces func(ctx context.Context) ([]steward.WorkspaceID, error)
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // CloseRequest asks to close a workspace.
@@ -209,7 +210,44 @@ func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // Run deletes what is due, at the start and every minute, until ctx ends.
 func (c *Closer) Run(ctx context.Context) {
+	if err := c.CameBack(ctx); err != nil && ctx.Err() == nil {
+		c.Log.Error("what a backup put back of deleted workspaces wasn't removed", slog.Any("error", err))
+	}
 	every(ctx, closeEvery, c.Log, "closed workspaces weren't all deleted that are due", c.CarryOut)
+}
+
+// CameBack removes again what of deleted workspaces a backup put back. Their keys are gone for ever, so nothing of it opens.
+func (c *Closer) CameBack(ctx context.Context) error {
+	all, err := c.Workspaces(ctx)
+	if err != nil {
+		return err
+	}
+	for _, ws := range all {
+		if _, err := c.Keyring.Derive(ctx, ws, steward.WorkspaceScope, "closing"); steward.KindOf(err) != steward.Gone {
+			continue
+		}
+		closing, known, err := c.Closings.Closing(ctx, ws)
+		if err != nil {
+			return err
+		}
+		if known && closing.State == Ending {
+			continue // it isn't deleted yet, and is carried out
+		}
+		c.Log.Warn("a deleted workspace came back with a backup and is removed", slog.String("workspace", string(ws)))
+		if err := c.Estate.Remove(ctx, ws); err != nil {
+			return err
+		}
+		if _, err := c.Objects(ctx, ws); err != nil {
+			return err
+		}
+		if known && closing.State != Deleted {
+			err = c.Closings.DropClosing(ctx, ws, closing.State)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CarryOut does what is due in all workspaces that are closed. What can't be done in one keeps none of the others.

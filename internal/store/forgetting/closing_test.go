@@ -167,6 +167,13 @@ func (w *town) open() {
 			err = w.deadline.step(func() error { left, err = dropper.Remove(ctx, ws); return err })
 			return left, err
 		},
+		Workspaces: func(ctx context.Context) (ids []steward.WorkspaceID, err error) {
+			all, err := store.Identity{DB: w.data}.AllWorkspaces(ctx)
+			for _, ws := range all {
+				ids = append(ids, ws.ID)
+			}
+			return ids, err
+		},
 		Log: slog.New(slog.DiscardHandler), Now: clock,
 	}
 }
@@ -571,5 +578,50 @@ func TestAWorkspaceIsDeletedByATrustedClockOnly(t *testing.T) {
 	w.must(w.CarryOut(ctx))
 	if w.opens(acme) != 0 {
 		t.Error("it isn't deleted")
+	}
+}
+
+// A backup of the data from before the end puts rows back that nothing opens. They are removed again, whatever it says
+// of how the workspace stood then.
+func TestWhatABackupPutsBackIsRemoved(t *testing.T) {
+	ctx := context.Background()
+	for _, closed := range []bool{false, true} {
+		w := settle(t, nil)
+		if closed {
+			_, err := w.Close(ctx, alone(1))
+			w.must(err)
+		}
+		w.close()
+		backup, err := os.ReadFile(filepath.Join(w.dir, store.DataFile))
+		w.must(err)
+		w.open()
+		if !closed {
+			_, err := w.Close(ctx, alone(1))
+			w.must(err)
+		}
+		w.pass(2)
+		w.must(w.CameBack(ctx))
+		if w.opens(acme) != len(w.sealed[acme]) {
+			t.Fatal("what wasn't deleted is gone")
+		}
+		w.must(w.CarryOut(ctx))
+		before := w.count(other)
+		w.close()
+		w.must(os.WriteFile(filepath.Join(w.dir, store.DataFile), backup, 0o600))
+		w.open()
+		if n := w.count(acme); n["members"] != 3 {
+			t.Fatalf("put back were %v", n)
+		}
+		w.must(w.CameBack(ctx))
+		w.must(w.CarryOut(ctx))
+		if n := w.count(acme); len(n) != 0 {
+			t.Errorf("%v came back", n)
+		}
+		if found := w.onDisk(); len(found) > 0 {
+			t.Errorf("the disk holds %q", found)
+		}
+		if after := w.count(other); after["members"] != before["members"] || w.opens(other) != len(w.sealed[other]) {
+			t.Errorf("the other workspace has %v", after)
+		}
 	}
 }
