@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -14,7 +13,7 @@ import (
 // appender is Ledger's way to commit.
 type appender struct {
 	*database.Committer
-	heads, tail, opens inserts
+	heads, tail, opens database.Inserts
 }
 
 // lockHeads waits for the processes that write to some workspaces.
@@ -24,10 +23,10 @@ const lockHeads = `SELECT count(*) FROM (SELECT next FROM ledger_heads WHERE wor
 func (l Ledger) Appender(context.Context) (ledger.Appender, error) {
 	return appender{
 		Committer: l.db.Committer(ledger.ErrMoved, lockHeads),
-		heads: newInserts("ledger_heads (workspace, next, last_us, signed, was)", 5, `ON CONFLICT (workspace) DO UPDATE
+		heads: l.db.Inserts("ledger_heads (workspace, next, last_us, signed, was)", []string{"text", "bigint", "bigint", "bigint", "bigint"}, `ON CONFLICT (workspace) DO UPDATE
 			SET next = excluded.next, last_us = excluded.last_us, was = excluded.was WHERE ledger_heads.next = excluded.was`),
-		tail:  newInserts("ledger_tail (workspace, seq, header, parts)", 4, ""),
-		opens: newInserts("open_intents (workspace, seq, node)", 3, ""),
+		tail:  l.db.Inserts("ledger_tail (workspace, seq, header, parts)", []string{"text", "bigint", "bytea", "bytea"}, ""),
+		opens: l.db.Inserts("open_intents (workspace, seq, node)", []string{"text", "bigint", "text"}, ""),
 	}, nil
 }
 
@@ -48,13 +47,13 @@ const endIntent = `DELETE FROM open_intents WHERE workspace = $1 AND seq = $2`
 
 // steps are what a commit does.
 func (a appender) steps(advances []ledger.Advance) []database.Step {
-	heads := make([]any, 0, len(advances)*a.heads.columns)
+	heads := make([]any, 0, len(advances)*5)
 	rows := 0
 	for _, to := range advances {
-		heads = append(heads, string(to.Workspace), int64(to.Now.Next), to.Now.Last, 0, int64(to.Was.Next))
+		heads = append(heads, string(to.Workspace), int64(to.Now.Next), to.Now.Last, int64(0), int64(to.Was.Next))
 		rows += len(to.Rows)
 	}
-	tail := make([]any, 0, rows*a.tail.columns)
+	tail := make([]any, 0, rows*4)
 	var opens []any
 	for _, to := range advances {
 		var ws any = string(to.Workspace)
@@ -66,9 +65,9 @@ func (a appender) steps(advances []ledger.Advance) []database.Step {
 			}
 		}
 	}
-	all := a.heads.add(nil, heads, ledger.ErrMoved)
-	all = a.tail.add(all, tail, nil)
-	all = a.opens.add(all, opens, nil)
+	all := a.heads.Add(nil, heads, ledger.ErrMoved)
+	all = a.tail.Add(all, tail, nil)
+	all = a.opens.Add(all, opens, nil)
 	for _, to := range advances {
 		for _, row := range to.Rows {
 			if row.Closes != nil {
@@ -77,39 +76,4 @@ func (a appender) steps(advances []ledger.Advance) []database.Step {
 		}
 	}
 	return all
-}
-
-// widest is how many rows a statement inserts at most.
-const widest = 16
-
-// inserts are the statements that insert 1, 2, 4 rows and so on, so that few have to be parsed.
-type inserts struct {
-	columns int
-	texts   []string
-}
-
-func newInserts(into string, columns int, conflict string) inserts {
-	all := inserts{columns: columns}
-	text := "INSERT INTO " + into + " VALUES "
-	for row := range widest {
-		for column := range columns {
-			text += fmt.Sprintf("%s$%d", []string{"(", ", "}[min(column, 1)], row*columns+column+1)
-		}
-		text += ")"
-		if n := row + 1; n&(n-1) == 0 {
-			all.texts = append(all.texts, text+" "+conflict)
-		}
-		text += ", "
-	}
-	return all
-}
-
-// add adds the steps that insert rows, given as all their values.
-func (i inserts) add(to []database.Step, values []any, otherwise error) []database.Step {
-	for power := len(i.texts) - 1; power >= 0; power-- {
-		for rows := 1 << power; len(values) >= rows*i.columns; values = values[rows*i.columns:] {
-			to = append(to, database.Step{Query: i.texts[power], Args: values[:rows*i.columns], Rows: int64(rows), Otherwise: otherwise})
-		}
-	}
-	return to
 }
