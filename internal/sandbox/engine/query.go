@@ -268,17 +268,17 @@ func (p *plan) column(member *soql.Column) *Error {
 	if err != nil {
 		return err
 	}
-	col := column{name: of.name, get: of.get}
+	col, steps := column{name: of.name, get: of.get}, at.steps
 	_, plain := member.Expr.(*soql.Field)
 	switch {
 	case plain && member.Alias != "":
 		return p.src.at(member.Expr.At(), "MALFORMED_QUERY", "only aggregate expressions use field aliasing")
-	case plain && len(at.steps) == 0:
+	case plain && len(steps) == 0:
 		col.leaf = of.leaf
 	case member.Alias != "":
-		col.name, at.steps = member.Alias, nil
+		col.name, steps = member.Alias, nil
 	}
-	if !addColumn(&p.columns, at.steps, col) {
+	if !addColumn(&p.columns, steps, col) {
 		return p.src.at(member.Expr.At(), "INVALID_FIELD", "duplicate field selected: %s", member.Expr)
 	}
 	return nil
