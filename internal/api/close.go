@@ -96,9 +96,7 @@ func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, caller ident
 	if err != nil {
 		return err
 	}
-	certificate, err := s.Closer.Certify(context.WithoutCancel(ctx), retention.Disconnection{
-		Workspace: caller.Workspace(), By: caller.Member(), System: done.System, Scopes: done.Scopes, At: done.At, Revoked: done.Revoked,
-	})
+	certificate, err := s.certify(context.WithoutCancel(ctx), caller, done)
 	if err != nil {
 		return err
 	}
@@ -108,4 +106,31 @@ func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, caller ident
 	}
 	reply(w, http.StatusOK, answer)
 	return nil
+}
+
+// certify has it certified that a credential was forgotten: nil while whoever keeps old copies of the keeper's could
+// still bring its key back.
+func (s *Server) certify(ctx context.Context, caller identity.Caller, d gateway.Disconnected) (*retention.Signed, error) {
+	keys := s.Closer.Keyring
+	if keys.Horizon() > 0 || len(d.Scopes) == 0 {
+		return nil, nil
+	}
+	certificate := retention.Certificate{
+		Workspace: caller.Workspace(), Of: string(d.Scopes[0]), Kind: "credential", Requester: caller.Member(), Asked: d.At, Due: d.At, Unreadable: d.At, Complete: d.At,
+		Found: []retention.Count{{What: "credentials", Number: 1}}, Scopes: d.Scopes, Verified: retention.Verified{Scopes: len(d.Scopes)},
+	}
+	for _, scope := range d.Scopes {
+		alive, err := keys.Alive(ctx, caller.Workspace(), scope)
+		if err != nil {
+			return nil, err
+		}
+		if alive {
+			certificate.Verified.Opened++
+		}
+	}
+	if !d.Revoked {
+		certificate.Elsewhere = []steward.ConnectionID{d.System}
+	}
+	signed, err := s.Closer.Issuer.Issue(ctx, certificate)
+	return &signed, err
 }

@@ -66,12 +66,3 @@ type Holds interface {
 	// Aside gives f what lies aside for a hold, in the order of places, and ends at its first error.
 	Aside(ctx context.Context, ws steward.WorkspaceID, hold string, f func(Aside) error) error
 }
-
-// held is of kind Conflict while there is a hold, and says why.
-func held(ctx context.Context, holds Holds, ws steward.WorkspaceID) error {
-	all, err := holds.Holds(ctx, ws)
-	if err != nil || len(all) == 0 {
-		return err
-	}
-	return steward.Errorf(steward.Conflict, "this waits until the hold %s is released, which is in force since %s because of %s", all[0].ID, all[0].Since.UTC().Format(time.DateOnly), all[0].Ground)
-}
