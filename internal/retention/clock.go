@@ -46,7 +46,7 @@ func (s *Schedule) Confirm(ctx context.Context, ws steward.WorkspaceID) error {
 }
 
 // every does something at the start and after each pause, until ctx ends.
-func every(ctx context.Context, pause time.Duration, log *slog.Logger, failed string, do func(context.Context) error) {
+func every(ctx context.Context, pause time.Duration, log *slog.Logger, what string, do func(context.Context) error) {
 	for wait := time.Duration(0); ; wait = pause {
 		select {
 		case <-ctx.Done():
@@ -54,7 +54,7 @@ func every(ctx context.Context, pause time.Duration, log *slog.Logger, failed st
 		case <-time.After(wait):
 		}
 		if err := do(ctx); err != nil && ctx.Err() == nil {
-			log.Error(failed, slog.Any("error", err))
+			log.Error("what is done now and then failed", slog.String("what", what), slog.Any("error", err))
 		}
 	}
 }

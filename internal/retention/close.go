@@ -213,7 +213,7 @@ func (c *Closer) Run(ctx context.Context) {
 	if err := c.CameBack(ctx); err != nil && ctx.Err() == nil {
 		c.Log.Error("what a backup put back of deleted workspaces wasn't removed", slog.Any("error", err))
 	}
-	every(ctx, closeEvery, c.Log, "closed workspaces weren't all deleted that are due", c.CarryOut)
+	every(ctx, closeEvery, c.Log, "deleting closed workspaces", c.CarryOut)
 }
 
 // CameBack removes again what of deleted workspaces a backup put back. Their keys are gone for ever, so nothing of it opens.

@@ -85,7 +85,7 @@ type record struct {
 
 // Run carries out what is to be done, in every workspace, now and then until ctx ends.
 func (e *Eraser) Run(ctx context.Context) {
-	every(ctx, purgeEvery, e.Log, "what is to be forgotten couldn't be", func(ctx context.Context) error {
+	every(ctx, purgeEvery, e.Log, "carrying out erasures", func(ctx context.Context) error {
 		all, err := e.Workspaces(ctx)
 		for _, ws := range all {
 			err = errors.Join(err, e.CarryOut(ctx, ws))
@@ -163,12 +163,12 @@ func (e *Eraser) begin(ctx context.Context, ws steward.WorkspaceID, d *Duty, p *
 	if err != nil {
 		return err
 	}
-	if !fresh {
-		if *p, err = e.find(ctx, ws, p.Subject); err != nil {
-			return err
+	holds, err := e.Custody.Keeps(ctx, ws, p.Subject, p.Scopes)
+	if err == nil && len(holds) == 0 && !fresh { // more may be kept of them by now
+		if *p, err = e.find(ctx, ws, p.Subject); err == nil {
+			holds, err = e.Custody.Keeps(ctx, ws, p.Subject, p.Scopes)
 		}
 	}
-	holds, err := e.Custody.Keeps(ctx, ws, p.Subject, p.Scopes)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ const (
 
 // Run purges every workspace now and then until ctx ends.
 func (p *Purger) Run(ctx context.Context) {
-	every(ctx, purgeEvery, p.Log, "what is due wasn't purged", p.PurgeAll)
+	every(ctx, purgeEvery, p.Log, "purging", p.PurgeAll)
 }
 
 // PurgeAll purges every workspace. What can't be done in one keeps none of the others.
