@@ -29,7 +29,7 @@ import (
 
 func runBackup(ctx context.Context, in *command.Invocation) error {
 	server := config.ForServer(in.Env)
-	f := in.Flags(in.JSONFlag, server.StoreFlags)
+	f := in.Flags(in.JSONFlag, server.StoreFlags, server.TodayFlag)
 	to := f.String("to", "", "write a backup of the data, without any key, into this `folder`")
 	keysTo := f.String("keyring-to", "", "write a copy of the keyring into this `folder`; never keep it with backups of the data")
 	horizon := f.Duration("horizon", 7*24*time.Hour, "how `long` a copy of the keyring is to be kept")
@@ -69,7 +69,7 @@ func backupData(ctx context.Context, in *command.Invocation, server config.Serve
 	p := in.Begin("making a backup")
 	b, err := backup.Source{
 		ID:       id,
-		Database: store.Backup{DB: s.data}, Blobs: blobs, Bucket: bucketOf(server), Program: command.Built(), Now: time.Now, Progress: p.Count,
+		Database: store.Backup{DB: s.data}, Blobs: blobs, Bucket: bucketOf(server), Program: command.Built(), Now: server.Today.Clock(time.Now), Progress: p.Count,
 	}.Make(ctx, to)
 	p.Stop()
 	if err != nil {
@@ -104,11 +104,11 @@ func (s *stores) begun(ctx context.Context, o storeOptions, blobs segment.Blobs,
 	for i, ws := range all {
 		ids[i] = ws.ID
 	}
-	return rejoin.Begin(ctx, ledger.Config{Store: s.record, Sealer: s.sealer, Now: time.Now, Rand: rand.Reader, Origin: logOrigin}, id, ids)
+	return rejoin.Begin(ctx, ledger.Config{Store: s.record, Sealer: s.sealer, Now: o.Now, Rand: rand.Reader, Origin: logOrigin}, id, ids)
 }
 
 func readingOf(server config.Server) storeOptions {
-	return storeOptions{Server: server, Now: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler)}
+	return storeOptions{Server: server, Now: server.Today.Clock(time.Now), Rand: rand.Reader, Log: slog.New(slog.DiscardHandler)}
 }
 
 // bucketOf names the bucket that objects lie in, "" where they lie in a folder.
@@ -209,7 +209,7 @@ func rehearsal(ctx context.Context, server config.Server, from string, p *termin
 
 func runRestore(ctx context.Context, in *command.Invocation) (err error) {
 	o := verifyOptions{Server: config.ForServer(in.Env)}
-	f := in.Flags(in.JSONFlag, o.StoreFlags, o.WitnessFlags)
+	f := in.Flags(in.JSONFlag, o.StoreFlags, o.TodayFlag, o.WitnessFlags)
 	from := f.String("from", "", "the `folder` that `steward backup --to` wrote")
 	replace := f.Bool("replace", false, "put what is in the data folder aside, into replaced-1, -2, … there; on Postgres, name another database")
 	f.StringVar(&o.known, "known", "", "a `file` of checkpoints that `steward serve --checkpoints` wrote: a backup that ends before them, with the sealed objects that there are, is refused")
@@ -260,7 +260,7 @@ func restore(ctx context.Context, o verifyOptions, b *backup.Backup, replace, de
 	}
 	t := backup.Target{Dir: o.Data, Replace: replace, Objects: o.Objects == "", Blobs: rejoin.FolderOr(blobs, time.Now), Progress: p.Count}
 	t.Staged = func(ctx context.Context, dir string) (err error) {
-		j := rejoin.Join{Backup: b, Staged: blobs, Sealer: s.sealer, Known: known, Origin: logOrigin, Declare: declare, Now: time.Now, Rand: rand.Reader}
+		j := rejoin.Join{Backup: b, Staged: blobs, Sealer: s.sealer, Known: known, Origin: logOrigin, Declare: declare, Now: opened.Now, Rand: rand.Reader}
 		if t.Objects {
 			j.Staged = blob.Folder{Dir: filepath.Join(dir, objectsDir), Now: time.Now}
 			if _, err := os.Stat(filepath.Join(o.Data, objectsDir)); err == nil {

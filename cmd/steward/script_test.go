@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stewardhq/steward/internal/ledger/tlog/verifier"
 )
 
 func TestMain(m *testing.M) {
@@ -35,20 +37,38 @@ func TestMain(m *testing.M) {
 //	org NAME PATH SOQL            sets a variable from what ORG_REP sees in the sandbox
 //	corrupt FILE TEXT             flips one bit of TEXT in a file
 //	until TEXT COMMAND…           runs a command again until its output holds TEXT
-func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata")) }
+//	independent DIR               has the independent verifier look at a log that was exported
+//
+// What is in testdata/both runs on SQLite here, and on a server in TestScriptsOnPostgres.
+func TestScripts(t *testing.T) {
+	for _, dir := range []string{"testdata", "testdata/both"} {
+		testscript.Run(t, scripts(dir))
+	}
+}
 
 // scripts is how those in a folder are run.
 func scripts(dir string) testscript.Params {
 	return testscript.Params{
-		Dir: dir,
+		Dir:       dir,
+		Condition: only(false),
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "STEWARD_URL=http://127.0.0.1:9", "STEWARD_TOKEN=", "GORACE="+os.Getenv("GORACE"))
 			e.Values["servers"] = &servers{running: map[string]*exec.Cmd{}}
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"start": start, "end": end, "status": status, "get": get, "org": fromOrg, "corrupt": corrupt, "until": until,
+			"start": start, "end": end, "status": status, "get": get, "org": fromOrg, "corrupt": corrupt, "until": until, "independent": independent,
 		},
+	}
+}
+
+// only answers the one condition that scripts have besides testscript's own: [postgres].
+func only(postgres bool) func(string) (bool, error) {
+	return func(name string) (bool, error) {
+		if name != "postgres" {
+			return false, fmt.Errorf("there is no condition %s", name)
+		}
+		return postgres, nil
 	}
 }
 
@@ -67,6 +87,11 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(path, words...)
 	cmd.Dir, cmd.Env = ts.MkAbs("."), []string{"HOME=" + ts.Getenv("HOME"), "PATH=" + ts.Getenv("PATH"), "GORACE=" + ts.Getenv("GORACE")}
+	for _, name := range []string{"STEWARD_STORE", "STEWARD_KEYRING_STORE"} {
+		if url := ts.Getenv(name); url != "" {
+			cmd.Env = append(cmd.Env, name+"="+url)
+		}
+	}
 	var log bytes.Buffer
 	cmd.Stderr = &log
 	out, err := cmd.StdoutPipe()
@@ -213,6 +238,13 @@ func corrupt(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, at >= 0, args[0]+" doesn't hold "+args[1])
 	content[at] ^= 1
 	ts.Check(os.WriteFile(name, content, 0o600))
+}
+
+func independent(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "independent DIR")
+	log, err := verifier.Check(ts.MkAbs(args[0]))
+	ts.Check(err)
+	need(ts, len(log.Headers) > 10, "a log with entries")
 }
 
 func need(ts *testscript.TestScript, ok bool, what string) {
