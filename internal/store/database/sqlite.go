@@ -65,6 +65,9 @@ func (f SQLite) openWriting(ctx context.Context, db *DB, schema Schema) error {
 	if err := file.Close(); err != nil {
 		return err
 	}
+	// As the SQLite of Linux distributions does: a commit needs the file's data and size on the disk, and not the
+	// time of its change. It is for the whole process, and where there is no fdatasync it stays fsync.
+	_, _ = sqlite.Fdatasync(true)
 	if db.write, err = connect(f.Path, "rwc", 1); err != nil {
 		return err
 	}
