@@ -2,7 +2,6 @@ package value
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -41,8 +40,8 @@ func (c Calendar) Match(is *soql.Comparison, name string, kind org.FieldType) (f
 		if !ok || !kind.IsText() {
 			return nil, fault(is.Pos, "invalid operator LIKE on %s field '%s'", kind, name)
 		}
-		like := likeRegexp(string(pattern))
-		return func(v any) bool { s, ok := v.(string); return ok && like.MatchString(s) }, nil
+		like := readPattern(pattern)
+		return func(v any) bool { s, ok := v.(string); return ok && like.matches(s) }, nil
 	}
 	lit := is.Values[0]
 	if isNull(lit, kind) {
@@ -214,27 +213,4 @@ func within(first, last string) func(any) int {
 		}
 		return 0
 	}
-}
-
-// likeRegexp reads a pattern: % is any text, _ any character, and a backslash takes the next for itself.
-func likeRegexp(pattern string) *regexp.Regexp {
-	var b strings.Builder
-	b.WriteString(`(?is)\A`)
-	escaped := false
-	for _, r := range pattern {
-		switch {
-		case escaped:
-			b.WriteString(regexp.QuoteMeta(string(r)))
-			escaped = false
-		case r == '\\':
-			escaped = true
-		case r == '%':
-			b.WriteString(`.*`)
-		case r == '_':
-			b.WriteString(`.`)
-		default:
-			b.WriteString(regexp.QuoteMeta(string(r)))
-		}
-	}
-	return regexp.MustCompile(b.String() + `\z`)
 }
