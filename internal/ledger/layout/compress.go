@@ -22,6 +22,7 @@ const (
 	asItIs   = 0
 	asZstd   = 1
 	tooShort = 64 // bytes that aren't worth it
+	frame    = 24 // bytes around what zstd can't make smaller, and the one that says so
 )
 
 // NewCompressor starts one.
@@ -41,13 +42,13 @@ func NewCompressor() (*Compressor, error) {
 
 // Compress writes a body of at most MaxPlain bytes.
 func (c *Compressor) Compress(body []byte) []byte {
+	packed := append(make([]byte, 0, len(body)+frame), asZstd)
 	if len(body) >= tooShort {
-		packed := c.to.EncodeAll(body, append(make([]byte, 0, len(body)+1), asZstd))
-		if len(packed) <= len(body) {
+		if packed = c.to.EncodeAll(body, packed); len(packed) <= len(body) {
 			return packed
 		}
 	}
-	return append(append(make([]byte, 0, len(body)+1), asItIs), body...)
+	return append(append(packed[:0], asItIs), body...)
 }
 
 // Expand reads what Compress wrote.
