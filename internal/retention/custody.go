@@ -17,7 +17,7 @@ type Thing struct {
 	Name   string // how people find it: "runs/run_9f3k…"; nothing personal
 	At     steward.Place
 	Sealed steward.Sealed
-	Clear  []byte // what stands beside it in clear, such as an entry's header
+	Clear  []byte // what stands beside it in clear, such as an entry's header, which names its run; nil for nothing
 	Mark   string // the word by which what comes later may name it; "" for none
 }
 
@@ -243,6 +243,9 @@ func (c *Custody) walk(ctx context.Context, ws steward.WorkspaceID, holds []Hold
 	}
 	for _, holder := range c.Holders {
 		err := holder.Under(ctx, ws, scopes, func(t Thing) error {
+			if !slices.ContainsFunc(all, func(s sought) bool { return s.may(t) }) {
+				return nil
+			}
 			key, err := c.Keyring.BoxKey(ctx, t.At, t.Sealed)
 			if steward.KindOf(err) == steward.Gone {
 				return nil
@@ -299,9 +302,13 @@ func (c *Custody) open(at steward.Place, key []byte, sealed steward.Sealed) ([]b
 	return nil, fmt.Errorf("retention: nobody knows what stands in %s", at.Table)
 }
 
+// may tells whether a thing can be its: what stands beside it in clear says which run it is of, and not always of whom
+// it speaks.
+func (s sought) may(t Thing) bool { return s.On == OnPerson || t.Clear == nil || s.in(t.Clear) }
+
 // its tells whether a mark stands in a thing, or beside it.
 func (s sought) its(t Thing, text []byte) bool {
-	return s.in([]byte(t.At.Row)) || s.in([]byte(t.Sealed.ScopeList())) || s.in(t.Clear) || s.in(text)
+	return s.may(t) && (s.in([]byte(t.At.Row)) || s.in([]byte(t.Sealed.ScopeList())) || s.in(t.Clear) || s.in(text))
 }
 
 func (s sought) in(text []byte) bool {

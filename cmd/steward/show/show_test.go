@@ -26,6 +26,8 @@ func TestNothingIsObeyed(t *testing.T) {
 		{Type: llm.Text, Text: nasty}, {Type: llm.ToolUse, Name: nasty, Input: []byte(nasty)}, {Type: llm.ToolResult, Content: nasty},
 	}}}})
 	show.Retention(to, []retention.Held{{Class: steward.Class(nasty), Oldest: nasty, Periods: 1, Next: &time.Time{}}, {Periods: 1}}, []retention.Hold{{ID: nasty, Ground: nasty}}, nasty)
+	show.Hold(to, retention.Hold{ID: nasty, Ground: nasty}, retention.Matter{Records: []steward.Ref{{ID: nasty}, {ID: nasty}}})
+	show.Kept(to, retention.Kept{Name: nasty, Text: nasty})
 	show.Approval(to, wire.Approval{ID: steward.ProposalID(nasty)})
 	for _, status := range []string{"waiting", "forgotten", nasty} {
 		show.Erasure(to, retention.Erasure{ID: steward.ErasureID(nasty), Status: status})
@@ -34,7 +36,7 @@ func TestNothingIsObeyed(t *testing.T) {
 	if i := strings.IndexAny(out.String(), "\x1b\x07\r\u009b\u202e\u200b"); i >= 0 {
 		t.Errorf("%q", out.String()[max(0, i-20):i+1])
 	}
-	if n := strings.Count(out.String(), "evil"); n < 26 {
+	if n := strings.Count(out.String(), "evil"); n < 31 {
 		t.Errorf("the text itself is shown %d times only:\n%s", n, out.String())
 	}
 }
