@@ -62,12 +62,19 @@ func (c *cursors) find(user, id string) *engine.Result {
 	return nil
 }
 
-func (s *Server) query(w http.ResponseWriter, c *call) error {
+func (s *Server) query(w http.ResponseWriter, c *call) error { return s.ask(w, c, s.engine.Query) }
+
+func (s *Server) queryAll(w http.ResponseWriter, c *call) error {
+	return s.ask(w, c, s.engine.QueryAll)
+}
+
+// ask sends the first page of what a query finds.
+func (s *Server) ask(w http.ResponseWriter, c *call, find func(user, text string) (*engine.Result, error)) error {
 	text := c.URL.Query().Get("q")
 	if strings.TrimSpace(text) == "" {
 		return refusal(http.StatusBadRequest, "MALFORMED_QUERY", "The parameter q must hold a SOQL query")
 	}
-	result, err := s.engine.Query(c.user, text)
+	result, err := find(c.user, text)
 	if err != nil {
 		return err
 	}

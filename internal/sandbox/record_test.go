@@ -184,6 +184,20 @@ func TestDelete(t *testing.T) {
 	if got := ids(c.query("SELECT Id FROM Opportunity WHERE AccountId = '" + account + "'")); slices.Contains(got, deal) {
 		t.Error("the deleted deal is still found by its account")
 	}
+	for soql, want := range map[string]string{
+		"SELECT Id, IsDeleted FROM Opportunity WHERE Id = '" + deal + "'":                                        `"Id":"` + deal + `","IsDeleted":true}`,
+		"SELECT Id FROM Opportunity WHERE IsDeleted = true AND AccountId = '" + account + "'":                    `{"totalSize":1,`,
+		"SELECT (SELECT Id FROM Opportunities WHERE IsDeleted = true) FROM Account WHERE Id = '" + account + "'": `"Id":"` + deal + `"`,
+		"SELECT COUNT() FROM Contact WHERE IsDeleted = true":                                                     `{"totalSize":0,`,
+	} {
+		path := strings.Replace(queryPath(soql), "/query?", "/queryAll?", 1)
+		if a := c.do("GET", path, ""); !strings.Contains(string(a.body), want) {
+			t.Errorf("%s\n%s\nis without %s", soql, a.body, want)
+		}
+		if a := c.ask(soql); strings.Contains(string(a.body), deal) {
+			t.Errorf("found without queryAll: %s", a.body)
+		}
+	}
 }
 
 func TestRefusedWrites(t *testing.T) {

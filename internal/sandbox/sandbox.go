@@ -92,6 +92,7 @@ func (s *Server) routes() map[string]map[string]handler {
 		data + "/limits":                     {"GET": s.signedIn(s.limits)},
 		data + "/query":                      {"GET": s.signedIn(s.query)},
 		data + "/query/{locator}":            {"GET": s.signedIn(s.queryMore)},
+		data + "/queryAll":                   {"GET": s.signedIn(s.queryAll)},
 		data + "/sobjects":                   {"GET": s.signedIn(s.describeGlobal)},
 		data + "/sobjects/{object}":          {"GET": s.signedIn(s.basics), "POST": s.signedIn(s.create)},
 		data + "/sobjects/{object}/describe": {"GET": s.signedIn(s.describe)},

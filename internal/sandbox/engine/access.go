@@ -17,6 +17,7 @@ type view struct {
 	profile  *org.Profile
 	owners   map[string]bool // users whose records are this user's to read and change: self and those in roles below
 	calendar value.Calendar
+	binned   bool // deleted records are seen too
 }
 
 // as makes the view of a user. A user without a profile may do nothing.

@@ -42,6 +42,7 @@ type Engine struct {
 	byID    map[string]place     // every record
 	refs    map[string][]org.Row // by refKey, in order of creation: the records that point at another
 	deleted map[string]bool
+	bin     map[string][]org.Row // deleted records, by object
 	stamp   time.Time // of the last write, so that two writes never carry the same
 }
 
@@ -55,7 +56,7 @@ type place struct {
 func New(o *org.Org, now func() time.Time) *Engine {
 	e := &Engine{
 		now: now, org: o,
-		byID: map[string]place{}, refs: map[string][]org.Row{}, deleted: map[string]bool{},
+		byID: map[string]place{}, refs: map[string][]org.Row{}, deleted: map[string]bool{}, bin: map[string][]org.Row{},
 	}
 	for i := range o.Objects {
 		ob := &o.Objects[i]

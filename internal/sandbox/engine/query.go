@@ -41,7 +41,12 @@ type Value struct {
 const Aggregate = "AggregateResult"
 
 // Query finds what a user may see.
-func (e *Engine) Query(user, text string) (*Result, error) {
+func (e *Engine) Query(user, text string) (*Result, error) { return e.query(user, text, false) }
+
+// QueryAll is Query over deleted records too.
+func (e *Engine) QueryAll(user, text string) (*Result, error) { return e.query(user, text, true) }
+
+func (e *Engine) query(user, text string, deleted bool) (*Result, error) {
 	src := source(text)
 	q, err := soql.Parse(text)
 	if err != nil {
@@ -54,6 +59,7 @@ func (e *Engine) Query(user, text string) (*Result, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	v := e.as(user)
+	v.binned = deleted
 	ob, refused := v.objectFrom(src, q)
 	if refused != nil {
 		return nil, refused
@@ -416,10 +422,10 @@ func orderings[T any](p *plan, find func(soql.Expr) (operand[T], *Error)) ([]val
 // candidates are the rows that may match: those an index knows, or all.
 func (p *plan) candidates() []org.Row {
 	field, ids, ok := p.lookups(p.query.Where)
-	if !ok {
-		return p.org.Rows[p.object.Name]
+	rows := p.org.Rows[p.object.Name]
+	if ok {
+		rows = nil
 	}
-	var rows []org.Row
 	for _, id := range ids {
 		if field.Type == org.Reference {
 			rows = append(rows, p.refs[refKey(p.object.Name, field.Name, id)]...)
@@ -427,7 +433,20 @@ func (p *plan) candidates() []org.Row {
 			rows = append(rows, at.row)
 		}
 	}
+	if p.binned {
+		rows = slices.Concat(rows, p.bin[p.object.Name])
+	}
 	return rows
+}
+
+// childrenOf are the rows that point at a record.
+func (p *plan) childrenOf(id string, by *org.Field) []org.Row {
+	rows := p.refs[refKey(p.object.Name, by.Name, id)]
+	if p.binned {
+		gone := slices.DeleteFunc(slices.Clone(p.bin[p.object.Name]), func(r org.Row) bool { return r[by.Name] != id })
+		rows = slices.Concat(rows, gone)
+	}
+	return p.rows(rows)
 }
 
 // rows are the candidates that the user may see and the query wants, in its order and bounds.
@@ -472,8 +491,7 @@ func (v *view) record(at place, columns []column) *Record {
 		var value any
 		switch {
 		case c.children != nil:
-			key := refKey(c.children.object.Name, c.ref.Name, rec.ID)
-			if rows := c.children.rows(v.refs[key]); len(rows) > 0 {
+			if rows := c.children.childrenOf(rec.ID, c.ref); len(rows) > 0 {
 				value = c.children.result(rows)
 			}
 		case c.parent != nil:

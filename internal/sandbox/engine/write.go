@@ -308,6 +308,10 @@ func (e *Engine) remove(at place) {
 	e.org.Rows[at.object.Name] = without(e.org.Rows[at.object.Name], id)
 	delete(e.byID, id)
 	e.deleted[id] = true
+	if _, ok := at.row["IsDeleted"]; ok { // other objects have no deleted records to ask for
+		at.row["IsDeleted"] = true
+		e.bin[at.object.Name] = append(e.bin[at.object.Name], at.row)
+	}
 	for i := range at.object.Fields {
 		if key := pointer(at.object, &at.object.Fields[i], at.row); key != "" {
 			e.refs[key] = without(e.refs[key], id)
