@@ -24,6 +24,7 @@ import (
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/prune"
 	"github.com/stewardhq/steward/internal/ledger/segment"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/ledger/witness"
@@ -137,6 +138,7 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	purger := &retention.Purger{
 		Schedule: schedule, Purges: store.Retention{DB: data}, Custody: custody, Ledger: book, Shredder: sealer,
 		Droppers:   []retention.Dropper{store.Retention{DB: data}, segment.Dropper{Store: s.record, Catalog: segments}},
+		Pruner:     &prune.Pruner{Store: s.record, Catalog: segments, Ledger: book, Sealer: sealer, Held: forget.Held(rows)},
 		Workspaces: s.workspaces, Log: o.Log,
 	}
 	h.background(purger.Run)

@@ -291,7 +291,7 @@ func TestTwoPurgersCopyOnce(t *testing.T) {
 		for i := range failed {
 			again := retention.Purger{
 				Schedule: y.Schedule, Purges: y.Purges, Custody: &retention.Custody{Holds: y.Custody.Holds, Keyring: y.ring, Holders: []retention.Holder{&shelf{yard: y}}, Marks: y.Custody.Marks},
-				Ledger: y.book, Shredder: y.ring, Log: y.Log, Workspaces: y.Workspaces,
+				Ledger: y.book, Shredder: y.ring, Log: y.Log, Workspaces: y.Workspaces, Pruner: y,
 			}
 			both.Go(func() { _, failed[i] = again.Purge(context.Background(), ws) })
 		}

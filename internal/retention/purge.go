@@ -28,6 +28,13 @@ type Purges interface {
 	End(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope) error
 }
 
+// Pruner removes the beginning of a record, headers and hashes too.
+type Pruner interface {
+	// Prune removes whole objects of entries older than before whose keys are destroyed, and records that. It may be
+	// run again. Under any hold it does nothing.
+	Prune(ctx context.Context, ws steward.WorkspaceID, before time.Time) (ledger.Pruned, error)
+}
+
 // Purger lets go what is due.
 type Purger struct {
 	Schedule
@@ -38,6 +45,7 @@ type Purger struct {
 		Shred(ctx context.Context, ws steward.WorkspaceID, scopes ...steward.Scope) error
 	}
 	Droppers   []Dropper
+	Pruner     Pruner
 	Workspaces func(ctx context.Context) ([]steward.WorkspaceID, error)
 	Log        *slog.Logger
 }
@@ -82,7 +90,7 @@ func (p *Purger) Purge(ctx context.Context, ws steward.WorkspaceID) (purged []st
 	if err != nil {
 		return nil, err
 	}
-	due, kept, err := p.due(ctx, ws)
+	due, kept, old, err := p.due(ctx, ws)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +121,8 @@ func (p *Purger) Purge(ctx context.Context, ws steward.WorkspaceID) (purged []st
 		}
 		purged = append(purged, some...)
 	}
-	return purged, nil
+	_, err = p.Pruner.Prune(ctx, ws, old)
+	return purged, err
 }
 
 // finish records that scopes go, has the keys destroyed of those that have them, and the bytes of all removed, and

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,13 +27,15 @@ import (
 // yard is a purger over real databases, and a clock that tests turn.
 type yard struct {
 	*retention.Purger
-	t    *testing.T
-	now  time.Time
-	ring *keyring.Keyring
-	data *store.DB
-	book *ledger.Ledger
-	kept map[string]kept
-	fail error // of the next drop
+	t      *testing.T
+	now    time.Time
+	ring   *keyring.Keyring
+	data   *store.DB
+	book   *ledger.Ledger
+	kept   map[string]kept
+	mu     sync.Mutex
+	pruned time.Time // before when the record's beginning was last asked to go
+	fail   error     // of the next drop
 }
 
 // kept is something sealed, and what opens it.
@@ -62,6 +65,7 @@ func newYard(t *testing.T, on *postgres.Server) *yard {
 	y.Purger = &retention.Purger{
 		Schedule: retention.Schedule{Periods: store.Keyring{DB: keys}, Settings: store.Retention{DB: y.data}, Now: clock},
 		Purges:   store.Retention{DB: y.data}, Custody: &retention.Custody{Holds: forgetting.Rows{DB: y.data.Rows()}, Keyring: y.ring}, Ledger: y.book, Shredder: y.ring, Droppers: []retention.Dropper{y, store.Retention{DB: y.data}},
+		Pruner:     y,
 		Log:        slog.New(slog.DiscardHandler),
 		Workspaces: func(context.Context) ([]steward.WorkspaceID, error) { return []steward.WorkspaceID{ws, "ws_2"}, nil },
 	}
@@ -73,6 +77,14 @@ func (y *yard) must(err error) {
 	if err != nil {
 		y.t.Fatal(err)
 	}
+}
+
+// Prune notes up to when the record's beginning may go.
+func (y *yard) Prune(_ context.Context, _ steward.WorkspaceID, before time.Time) (ledger.Pruned, error) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.pruned = before
+	return ledger.Pruned{}, nil
 }
 
 // DropScopes fails when the test says so, as a disk might.
@@ -247,6 +259,27 @@ func TestRowsOfWhatWentAreEmpty(t *testing.T) {
 	})
 }
 
+// The record's beginning goes as the class of the record does, and only by a clock that is trusted.
+func TestTheRecordsBeginningGoesWithItsClass(t *testing.T) {
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		y := newYard(t, on)
+		y.purge()
+		if want := y.now.AddDate(0, 0, -2557); !y.pruned.Equal(want) {
+			t.Errorf("by default it goes before %s, want %s", y.pruned, want)
+		}
+		y.must(y.Set(context.Background(), ws, steward.ClassLedger, 400))
+		y.purge()
+		before := y.pruned
+		if want := y.now.AddDate(0, 0, -400); !before.Equal(want) {
+			t.Errorf("after 400 days it goes before %s, want %s", before, want)
+		}
+		y.now = y.now.AddDate(1, 0, 0)
+		if _, err := y.Purge(context.Background(), ws); steward.KindOf(err) != steward.Unavailable || !y.pruned.Equal(before) {
+			t.Errorf("by a clock a year ahead it goes before %s: %v", y.pruned, err)
+		}
+	})
+}
+
 func TestNothingIsPurgedByAClockThatJumps(t *testing.T) {
 	onBoth(t, func(t *testing.T, on *postgres.Server) {
 		y := newYard(t, on)
@@ -269,7 +302,7 @@ func TestNothingIsPurgedByAClockThatJumps(t *testing.T) {
 		y.must(err)
 		y.now = y.now.AddDate(0, 0, -1)
 		fresh := *y.Purger
-		again := retention.Purger{Schedule: fresh.Schedule, Purges: fresh.Purges, Custody: fresh.Custody, Ledger: fresh.Ledger, Shredder: fresh.Shredder, Droppers: fresh.Droppers, Workspaces: fresh.Workspaces, Log: fresh.Log}
+		again := retention.Purger{Schedule: fresh.Schedule, Purges: fresh.Purges, Custody: fresh.Custody, Ledger: fresh.Ledger, Shredder: fresh.Shredder, Droppers: fresh.Droppers, Pruner: y, Workspaces: fresh.Workspaces, Log: fresh.Log}
 		if _, err := again.Purge(context.Background(), ws); steward.KindOf(err) != steward.Unavailable {
 			t.Errorf("behind the record: %v", err)
 		}

@@ -76,9 +76,13 @@ func (s *Schedule) Show(ctx context.Context, ws steward.WorkspaceID) ([]Held, er
 	return all, err
 }
 
-// due lists the scopes whose time has passed, and the others that have keys.
-func (s *Schedule) due(ctx context.Context, ws steward.WorkspaceID) (due, kept []steward.Scope, err error) {
-	err = s.each(ctx, ws, func(_ Held, live []steward.Scope, goes func(steward.Scope) time.Time) {
+// due lists the scopes whose time has passed, and the others that have keys; entries older than old needn't be on
+// record any more.
+func (s *Schedule) due(ctx context.Context, ws steward.WorkspaceID) (due, kept []steward.Scope, old time.Time, err error) {
+	err = s.each(ctx, ws, func(h Held, live []steward.Scope, goes func(steward.Scope) time.Time) {
+		if h.Class == steward.ClassLedger {
+			old = s.Now().UTC().AddDate(0, 0, -h.Days)
+		}
 		for _, scope := range live {
 			if !s.Now().Before(goes(scope)) {
 				due = append(due, scope)
@@ -87,7 +91,7 @@ func (s *Schedule) due(ctx context.Context, ws steward.WorkspaceID) (due, kept [
 			}
 		}
 	})
-	return due, kept, err
+	return due, kept, old, err
 }
 
 // each calls f with each class that is kept by periods, those that there are, and when one goes: once its

@@ -57,6 +57,14 @@ func Custody(holds retention.Holds, ring *keyring.Keyring, vault *privacy.Vault,
 	return &retention.Custody{Holds: holds, Keyring: ring, Holders: []retention.Holder{rows, Record{record, compressor}}, Marks: Vault{vault}.Marks}, err
 }
 
+// Held tells whether anything of a workspace is held.
+func Held(holds retention.Holds) func(ctx context.Context, ws steward.WorkspaceID) (bool, error) {
+	return func(ctx context.Context, ws steward.WorkspaceID) (bool, error) {
+		all, err := holds.Holds(ctx, ws)
+		return len(all) > 0, err
+	}
+}
+
 // Record is the parts of a ledger's entries, wherever they lie, as holds are about them.
 type Record struct {
 	Store      ledger.Searcher

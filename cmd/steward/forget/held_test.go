@@ -20,6 +20,7 @@ import (
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/ledger/prune"
 	"github.com/stewardhq/steward/internal/ledger/segment"
 	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/privacy"
@@ -79,6 +80,7 @@ func openHolding(t *testing.T, data *store.DB, err error) *holding {
 		Schedule: retention.Schedule{Periods: store.Keyring{DB: keys}, Settings: store.Retention{DB: data}, Now: now},
 		Purges:   store.Retention{DB: data}, Custody: h.Custody, Ledger: h.book, Shredder: h.ring, Log: slog.New(slog.DiscardHandler),
 		Droppers: []retention.Dropper{store.Retention{DB: data}, segment.Dropper{Store: h.record, Catalog: segments}},
+		Pruner:   &prune.Pruner{Store: h.record, Catalog: segments, Ledger: h.book, Sealer: h.ring, Held: forget.Held(h.Custody.Holds)},
 	}
 	t.Cleanup(func() { h.must(errors.Join(h.book.Close(ctx), data.Close(), keys.Close())); h.record.Close() })
 	return h

@@ -37,6 +37,7 @@ type Workspace struct {
 	Findings   int                 `json:"findings"`
 	Unsigned   uint64              `json:"unsigned"`   // entries behind the last checkpoint
 	Checkpoint *ledger.Checkpoint  `json:"checkpoint"` // the last one with a valid signature
+	Pruned     *verify.Pruned      `json:"pruned,omitempty"`
 	Losses     []verify.Loss       `json:"losses,omitempty"`
 }
 
@@ -47,7 +48,7 @@ func (v *Verified) Add(id steward.WorkspaceID, name string, found verify.Report)
 		v.Findings = append(v.Findings, Finding{Workspace: name, Seq: f.Seq, What: f.What})
 	}
 	v.Workspaces = append(v.Workspaces, Workspace{
-		Workspace: id, Name: name, Entries: found.Entries, Findings: len(found.Findings), Unsigned: found.Unsigned, Checkpoint: found.Checkpoint, Losses: found.Losses,
+		Workspace: id, Name: name, Entries: found.Entries, Findings: len(found.Findings), Unsigned: found.Unsigned, Checkpoint: found.Checkpoint, Pruned: found.Pruned, Losses: found.Losses,
 	})
 }
 
@@ -64,6 +65,9 @@ func (v *Verified) Print(in *command.Invocation) {
 		}
 		if ws.Unsigned > 0 {
 			fmt.Fprintf(in.Out, "  %s at the end without a signature yet\n", terminal.Counted(int(ws.Unsigned), "entry", "entries"))
+		}
+		if p := ws.Pruned; p != nil {
+			fmt.Fprintf(in.Out, "  begins with entry %d: those before it went on %s, when the time of %s was over; entry %d says so\n", p.Entries, p.At.UTC().Format(time.DateOnly), terminal.Line(string(p.Last)), p.By)
 		}
 		for _, l := range ws.Losses {
 			if l.End > l.Entry {
