@@ -529,7 +529,7 @@ func (g writer) groups(user string) term {
 	var soql, values, by []string
 	rollup := len(keys) > 0 && g.chance("rollup", 30)
 	for i, k := range keys {
-		soql = append(soql, fmt.Sprintf("%s", k.soql))
+		soql = append(soql, k.soql)
 		if !strings.Contains(k.soql, "(") && !strings.Contains(k.soql, ".") {
 			continue
 		}
