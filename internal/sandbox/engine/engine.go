@@ -43,7 +43,7 @@ type Engine struct {
 	refs    map[string][]org.Row // by refKey, in order of creation: the records that point at another
 	deleted map[string]bool
 	bin     map[string][]org.Row // deleted records, by object
-	stamp   time.Time // of the last write, so that two writes never carry the same
+	stamp   time.Time            // of the last write, so that two writes never carry the same
 }
 
 // place is a record and what it is a record of.
