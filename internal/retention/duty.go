@@ -49,7 +49,7 @@ type Duty struct {
 	Tried       int               `json:"tried,omitempty"` // sealed values that didn't open any more
 	Certificate string            `json:"certificate,omitempty"`
 
-	About  []byte         `json:"-"` // a keyed digest of whom it is about; nil once it is complete
+	About  []byte         `json:"-"` // a keyed digest of whom it is about; nil once it is removed
 	Sealed steward.Sealed `json:"-"` // who is to be forgotten, and what goes, under the duty's scope; empty once it is complete
 }
 
@@ -159,8 +159,7 @@ func (e *Eraser) carryOut(ctx context.Context, ws steward.WorkspaceID, d *Duty, 
 
 // begin names what goes, as it is by now, unless a hold keeps it.
 func (e *Eraser) begin(ctx context.Context, ws steward.WorkspaceID, d *Duty, p *plan, fresh bool) error {
-	err := e.Requests.Settle(ctx, ws, d.ID)
-	if err != nil {
+	if err := e.Requests.Settle(ctx, ws, d.ID); err != nil {
 		return err
 	}
 	holds, err := e.Custody.Keeps(ctx, ws, p.Subject, p.Scopes)
@@ -224,7 +223,7 @@ func (e *Eraser) remove(ctx context.Context, ws steward.WorkspaceID, d *Duty, p 
 	if err := e.note(ctx, ws, d, ledger.ErasureDone, ledger.OK, what); err != nil {
 		return err
 	}
-	d.State = Removed
+	d.State, d.About = Removed, nil // whom they meet from here on is another erasure's
 	return e.Duties.Save(ctx, ws, *d)
 }
 

@@ -126,6 +126,28 @@ func TestACertificateWaitsForTheKeeper(t *testing.T) {
 	})
 }
 
+// Who was forgotten and is met again is forgotten again, though the first time isn't certified yet.
+func TestWhoIsMetAgainBeforeTheCertificate(t *testing.T) {
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on)
+		h.horizon = 7 * 24 * time.Hour
+		first, err := h.Erase(ctx, request(maria))
+		h.must(err)
+		h.drawers[0].keepAs("met_again", maria, "Maria is back")
+		second, err := h.Erase(ctx, request(maria))
+		h.must(err)
+		if second.Status != "forgotten" || second.ID == first.ID || second.Found.Values != 1 || h.drawers[0].reads(maria) {
+			t.Errorf("she is said to be forgotten, and reads %v: %+v", h.drawers[0].reads(maria), second)
+		}
+		h.now = h.now.Add(h.horizon)
+		h.must(h.CarryOut(ctx, ws))
+		if all := h.certificates(); len(all) != 2 || all[0].Certificate.Of == all[1].Certificate.Of {
+			t.Errorf("%+v", all)
+		}
+	})
+}
+
 func TestAnErasureUnderAHoldIsCarriedOutOnceItIsReleased(t *testing.T) {
 	onBoth(t, func(t *testing.T, on *postgres.Server) {
 		ctx := context.Background()

@@ -139,9 +139,8 @@ func (e *Eraser) Erase(ctx context.Context, r Request) (Erasure, error) {
 
 // tell says what was found.
 func (erasure *Erasure) tell(p plan) {
-	erasure.Found, erasure.Stores = Found{}, nil
+	erasure.Found, erasure.Stores = Found{}, p.Found
 	for _, f := range p.Found {
-		erasure.Stores = append(erasure.Stores, f)
 		erasure.Found.References += f.References
 		erasure.Found.Values += f.Values
 		erasure.Found.Texts += f.Texts
@@ -155,13 +154,17 @@ func (e *Eraser) duty(ctx context.Context, r Request, about []byte, id steward.E
 	if err != nil {
 		return Duty{}, err
 	}
-	if i := slices.IndexFunc(all, func(d Duty) bool { return d.State != Complete && bytes.Equal(d.About, about) }); i >= 0 {
+	if i := slices.IndexFunc(all, func(d Duty) bool { return bytes.Equal(d.About, about) }); i >= 0 {
 		return all[i], nil
 	}
 	mine := Asked{ID: id, By: r.By, About: about, At: e.Now().UTC().Truncate(time.Microsecond)}
 	d := Duty{ID: id, State: agreed, Requester: r.By, Asked: mine.At, Due: mine.At.Add(within), About: about}
 	if r.Alone {
-		return d, nil
+		waiting, err := e.Requests.Waiting(ctx, r.Workspace)
+		if i := slices.IndexFunc(waiting, func(a Asked) bool { return bytes.Equal(a.About, about) }); i >= 0 {
+			d.ID = waiting[i].ID // it waits no more, and is no consent to what is asked for later
+		}
+		return d, err
 	}
 	asked, err := e.Requests.Ask(ctx, r.Workspace, mine)
 	if err == nil && e.Now().Sub(asked.At) >= waits { // it waited too long to count any more

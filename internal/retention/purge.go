@@ -102,11 +102,7 @@ func (p *Purger) Purge(ctx context.Context, ws steward.WorkspaceID) (purged []st
 		}
 		going = slices.DeleteFunc(going, func(scope steward.Scope) bool { return slices.Contains(spared, scope) })
 	}
-	for _, scope := range due {
-		if !slices.Contains(going, scope) {
-			going = append(going, scope)
-		}
-	}
+	going = append(going, slices.DeleteFunc(slices.Clone(due), func(scope steward.Scope) bool { return slices.Contains(going, scope) })...)
 	for some := range slices.Chunk(going, atOnce) {
 		copied, held, err := p.Custody.aside(ctx, ws, some, nil)
 		if err != nil || held {

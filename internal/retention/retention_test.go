@@ -43,7 +43,13 @@ func place(record string) steward.Place {
 
 func (d *drawer) keep(record steward.Ref, note string) {
 	d.t.Helper()
-	sealed, err := d.ring.Seal(context.Background(), place(record.ID), []steward.Scope{steward.PersonScope(steward.PersonID(record.ID))}, []byte(note))
+	d.keepAs(steward.PersonID(record.ID), record, note)
+}
+
+// keepAs keeps a note of somebody who was met again after they were forgotten, and so is somebody new.
+func (d *drawer) keepAs(person steward.PersonID, record steward.Ref, note string) {
+	d.t.Helper()
+	sealed, err := d.ring.Seal(context.Background(), place(record.ID), []steward.Scope{steward.PersonScope(person)}, []byte(note))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -66,9 +72,9 @@ func (d *drawer) reads(record steward.Ref) bool {
 func (d *drawer) Find(_ context.Context, _ steward.WorkspaceID, s retention.Subject) (f retention.Found, err error) {
 	f.Store = "drawer"
 	for _, ref := range s.Records {
-		if _, ok := d.notes[ref.ID]; ok {
+		if note, ok := d.notes[ref.ID]; ok {
 			f.Values++
-			f.Scopes = append(f.Scopes, steward.PersonScope(steward.PersonID(ref.ID)))
+			f.Scopes = append(f.Scopes, note.Scopes...)
 			f.Rows = append(f.Rows, ref.ID)
 		}
 	}
@@ -292,6 +298,32 @@ func TestTwoHaveToAgree(t *testing.T) {
 		h.must(err)
 		if next.Status != "waiting" {
 			t.Errorf("%+v", next)
+		}
+	})
+}
+
+// Who is the only administrator by now carries out what waits: it doesn't stay as a consent for another time.
+func TestARequestThatWaitedIsUsedUp(t *testing.T) {
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on)
+		ada, bo := request(maria), request(maria)
+		ada.Alone, bo.Alone, bo.By = false, false, "mem_bo"
+		first, err := h.Erase(ctx, ada)
+		h.must(err)
+		done, err := h.Erase(ctx, request(maria))
+		h.must(err)
+		if done.Status != "forgotten" || done.ID != first.ID || h.drawers[0].reads(maria) {
+			t.Errorf("%+v", done)
+		}
+		if duties := h.duties(); len(duties) != 1 || duties[0].State != retention.Complete {
+			t.Errorf("%+v", duties)
+		}
+		h.drawers[0].keepAs("met_again", maria, "Maria is back")
+		next, err := h.Erase(ctx, bo)
+		h.must(err)
+		if next.Status != "waiting" || !h.drawers[0].reads(maria) {
+			t.Errorf("what was carried out counts as another's consent: %+v", next)
 		}
 	})
 }
