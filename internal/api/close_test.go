@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/retention"
@@ -102,6 +103,34 @@ func TestADeletedWorkspaceIsNobodys(t *testing.T) {
 	h.do(elsewhere, "GET", "/api/v1/members", nil, http.StatusOK, nil)
 	again := h.found("acme") // the name is free
 	h.do(again, "GET", "/api/v1/members", nil, http.StatusOK, nil)
+}
+
+// late is holds before one of which is placed something happens.
+type (
+	late struct {
+		kept
+		before func()
+	}
+	kept interface{ retention.Holds }
+)
+
+func (l late) Place(ctx context.Context, ws steward.WorkspaceID, h retention.Hold) error {
+	l.before()
+	return l.kept.Place(ctx, ws, h)
+}
+
+// Whoever is told that a hold is placed can rely on it.
+func TestAHoldThatComesTooLateIsNotPlaced(t *testing.T) {
+	h := open(t)
+	admin := h.found("acme")
+	var closing retention.Closing
+	h.do(admin, "POST", "/api/v1/workspace/close", map[string]any{"grace_days": 1}, http.StatusOK, &closing)
+	h.do(admin, "POST", "/api/v1/holds", map[string]string{"ground": "case-1"}, http.StatusOK, nil)
+	h.server.Custody.Holds = late{h.server.Custody.Holds, func() {
+		closing.State = retention.Ending
+		h.must(h.server.Closer.Closings.PutClosing(context.Background(), retention.Closed, closing))
+	}}
+	h.do(admin, "POST", "/api/v1/holds", map[string]string{"ground": "case-2"}, http.StatusGone, nil)
 }
 
 func TestDisconnecting(t *testing.T) {

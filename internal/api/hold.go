@@ -46,7 +46,14 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request, caller identity.Ca
 		if err != nil {
 			return err
 		}
-		return s.Custody.Place(ctx, caller.Workspace(), h, m)
+		if err := s.Custody.Place(ctx, caller.Workspace(), h, m); err != nil {
+			return err
+		}
+		// What began to end before this was placed doesn't heed it: then nobody is told that it holds.
+		if err := s.Closer.Closed(ctx, caller.Workspace()); steward.KindOf(err) == steward.Gone {
+			return err
+		}
+		return nil
 	})
 	if err != nil {
 		return err

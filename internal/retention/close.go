@@ -138,17 +138,14 @@ func (c *Closer) Close(ctx context.Context, r CloseRequest) (Closing, error) {
 	case agrees:
 		next.AskedBy, next.Asked = before.AskedBy, before.Asked
 	}
+	outcome := ledger.Waiting
 	if agrees || r.Alone {
-		next.State, next.ClosedBy, next.Closed = Closed, r.By, now
+		next.State, next.ClosedBy, next.Closed, outcome = Closed, r.By, now, ledger.OK
 		next.Ends = now.Add(max(time.Duration(r.Days)*24*time.Hour, settle))
 		next.Due = next.Ends.Add(dueWithin)
 	}
 	if err := c.Closings.PutClosing(ctx, was, next); err != nil {
 		return before, err
-	}
-	outcome := ledger.OK
-	if next.State == Requested {
-		outcome = ledger.Waiting
 	}
 	return next, c.note(ctx, next, ledger.Entry{Kind: ledger.WorkspaceClosed, Outcome: outcome, OnBehalfOf: r.By, Caller: string(r.By)})
 }
@@ -241,10 +238,9 @@ func (c *Closer) CameBack(ctx context.Context) error {
 			return err
 		}
 		if known && closing.State != Deleted {
-			err = c.Closings.DropClosing(ctx, ws, closing.State)
-		}
-		if err != nil {
-			return err
+			if err := c.Closings.DropClosing(ctx, ws, closing.State); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -336,6 +332,10 @@ func (c *Closer) end(ctx context.Context, closing Closing) error {
 	if closing.State == Closed || alive {
 		if closing, err = c.prepare(ctx, closing); err != nil {
 			return err
+		}
+		if holds, err := c.Holds.Holds(ctx, ws); err != nil || len(holds) > 0 { // placed meanwhile; from Ending on none is
+			closing.State, closing.Checkpoint, closing.Certificate = Closed, "", Signed{}
+			return errors.Join(err, c.Closings.PutClosing(ctx, Ending, closing))
 		}
 	}
 	if err := c.Keyring.ShredWorkspace(ctx, ws); err != nil {

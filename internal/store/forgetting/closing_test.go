@@ -527,6 +527,42 @@ func TestDeletingEndsAfterEveryCrash(t *testing.T) {
 	}
 }
 
+// A hold that comes while the end is prepared is heeded, whether or not the process dies then.
+func TestAHoldThatComesWhileTheEndIsPrepared(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *town) {
+		ctx := context.Background()
+		before := w.count(other)
+		_, err := w.Close(ctx, alone(1))
+		w.must(err)
+		w.pass(2)
+		walk := w.Walk
+		w.Walk = func(ctx context.Context, ws steward.WorkspaceID, f func(steward.Place, steward.Sealed) error) error {
+			w.held = []retention.Hold{{ID: "hold_1", Ground: "case-1", By: "mem_0", Since: w.now}}
+			return walk(ctx, ws, f)
+		}
+		w.deadline = deadline{steps: 1, after: true}
+		if err := w.CarryOut(ctx); !errors.Is(err, errDied) || w.standing().State != retention.Ending {
+			t.Fatalf("it stands as %s, %v", w.standing().State, err)
+		}
+		w.deadline = deadline{steps: -1}
+		w.close()
+		w.open()
+		for range 3 {
+			w.must(w.CarryOut(ctx))
+		}
+		c := w.standing()
+		if n := w.opens(acme); n != len(w.sealed[acme]) || c.State != retention.Closed || c.Hold != "hold_1" || c.Certificate.Note != "" || c.Checkpoint != "" {
+			t.Fatalf("%d values open, and it stands as %+v", n, c)
+		}
+		if n := w.entries(ledger.ErasureDeferred, ledger.Waiting); n != 1 {
+			t.Errorf("%d entries say that it is put off", n)
+		}
+		w.held = nil
+		w.must(w.CarryOut(ctx))
+		w.gone(before)
+	})
+}
+
 // What is locked goes once it isn't any more.
 func TestLockedObjectsGoLater(t *testing.T) {
 	ctx := context.Background()
