@@ -3,7 +3,7 @@ CREATE TABLE duties (
     workspace TEXT   NOT NULL,
     id        TEXT   NOT NULL,
     asked     BIGINT NOT NULL,
-    about     BLOB,          -- a keyed digest of the person's records; NULL once it is complete
+    about     BLOB,          -- a keyed digest of the person's records; NULL once everything of theirs is removed
     body      BLOB   NOT NULL, -- JSON without anything personal: who asked, how far it has come
     scopes    TEXT   NOT NULL, -- the duty's own, until it is complete
     box       BLOB   NOT NULL, -- who is to be forgotten, and what goes
