@@ -22,6 +22,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/policy"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // maxBody is the largest request body, in bytes.
@@ -36,7 +37,7 @@ type Server struct {
 	Tlog      tlog.Log
 	Eraser    *retention.Eraser
 	Schedule  *retention.Schedule
-	Custody   *retention.Custody
+	Custody   *custody.Custody
 	Closer    *retention.Closer
 	Examples  []wire.Example
 	Now       func() time.Time

@@ -15,7 +15,7 @@ import (
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/privacy"
-	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
@@ -83,7 +83,7 @@ func TestAnotherTenantsIdsNameNothing(t *testing.T) {
 		}
 		// Nor do searches, proofs, schedules and holds reach over.
 		var held struct {
-			Holds []retention.Hold `json:"holds"`
+			Holds []custody.Hold `json:"holds"`
 		}
 		h.do(rival, "POST", "/api/v1/checkpoint", nil, http.StatusOK, nil)
 		h.do(acme, "POST", "/api/v1/holds", map[string]string{"ground": "case-17"}, http.StatusOK, &held)

@@ -10,6 +10,7 @@ import (
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
@@ -111,10 +112,10 @@ type (
 		kept
 		before func()
 	}
-	kept interface{ retention.Holds }
+	kept interface{ custody.Holds }
 )
 
-func (l late) Place(ctx context.Context, ws steward.WorkspaceID, h retention.Hold) error {
+func (l late) Place(ctx context.Context, ws steward.WorkspaceID, h custody.Hold) error {
 	l.before()
 	return l.kept.Place(ctx, ws, h)
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/stewardhq/steward/internal/policy"
 	"github.com/stewardhq/steward/internal/privacy"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 	"github.com/stewardhq/steward/internal/sandbox"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 	"github.com/stewardhq/steward/internal/store"
@@ -159,7 +160,7 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		Agent: &agent.Agent{
 			Door: door, Store: store.Agent{DB: data}, Sealer: ring, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel, Now: now, Rand: rand.Reader,
 		},
-		Custody:  &retention.Custody{Holds: rows, Keyring: ring},
+		Custody:  &custody.Custody{Holds: rows, Keyring: ring},
 		Schedule: &retention.Schedule{Periods: store.Keyring{DB: keys}, Settings: store.Retention{DB: data}, Now: now},
 		Now:      now, Rand: rand.Reader, Log: log,
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/policy"
-	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // hold keeps what a person or a run is in, or where none is named everything, from being purged or forgotten.
@@ -25,7 +25,7 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request, caller identity.Ca
 	if err != nil {
 		return err
 	}
-	h := retention.Hold{ID: steward.NewID(s.Rand, "hold"), On: retention.OnWorkspace, Ground: body.Ground, By: caller.Member(), Since: s.Now()}
+	h := custody.Hold{ID: steward.NewID(s.Rand, "hold"), On: custody.OnWorkspace, Ground: body.Ground, By: caller.Member(), Since: s.Now()}
 	targets := []string{h.ID, h.Ground}
 	switch {
 	case !ground.MatchString(body.Ground):
@@ -35,9 +35,9 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request, caller identity.Ca
 	case body.Run != "" && !runID.MatchString(string(body.Run)):
 		return steward.Errorf(steward.Invalid, "a run is named by its id, run_…, which `steward ask` prints last")
 	case body.Run != "":
-		h.On, targets = retention.OnRun, append(targets, string(body.Run))
+		h.On, targets = custody.OnRun, append(targets, string(body.Run))
 	case body.Person != "":
-		h.On = retention.OnPerson
+		h.On = custody.OnPerson
 	}
 	err = s.Gateway.Govern(r.Context(), caller, gateway.Act{
 		Kind: ledger.HoldPlaced, Action: policy.Manage, Stored: "settings", Targets: targets,
@@ -65,7 +65,7 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request, caller identity.Ca
 var ground = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
 
 // matter finds out whom or what a hold is to be on.
-func (s *Server) matter(ctx context.Context, caller identity.Caller, person string, run steward.RunID) (m retention.Matter, err error) {
+func (s *Server) matter(ctx context.Context, caller identity.Caller, person string, run steward.RunID) (m custody.Matter, err error) {
 	switch {
 	case person != "":
 		subject, err := s.Gateway.Subject(ctx, caller, person)
@@ -119,14 +119,14 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, caller identity.Ca
 	out := json.NewEncoder(w)
 	out.SetEscapeHTML(false)
 	begun := false
-	err = s.Custody.Show(r.Context(), caller.Workspace(), id, func(h retention.Hold, m retention.Matter) error {
+	err = s.Custody.Show(r.Context(), caller.Workspace(), id, func(h custody.Hold, m custody.Matter) error {
 		head(w, lines)
 		begun = true
 		return out.Encode(struct {
-			retention.Hold
-			retention.Matter
+			custody.Hold
+			custody.Matter
 		}{h, m})
-	}, func(k retention.Kept) error { return out.Encode(k) })
+	}, func(k custody.Kept) error { return out.Encode(k) })
 	if err != nil && begun {
 		// What was sent looks like all of it: only a broken connection tells the reader that it isn't.
 		s.Log.ErrorContext(r.Context(), "a hold's things broke off", slog.Any("error", err))

@@ -10,6 +10,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/policy"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // retention tells every member what is kept of each class, how long, and what goes next.
@@ -28,7 +29,7 @@ func (s *Server) retention(w http.ResponseWriter, r *http.Request, caller identi
 	} else if err != nil {
 		return err
 	}
-	reply(w, http.StatusOK, map[string]any{"retention": kept, "holds": append([]retention.Hold{}, holds...), "stopped": stopped})
+	reply(w, http.StatusOK, map[string]any{"retention": kept, "holds": append([]custody.Hold{}, holds...), "stopped": stopped})
 	return nil
 }
 

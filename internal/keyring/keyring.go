@@ -100,7 +100,7 @@ func (k *Keyring) Open(ctx context.Context, at steward.Place, sealed steward.Sea
 	if err != nil {
 		return nil, err
 	}
-	return OpenBox(key, sealed.Box)
+	return k.OpenBox(key, sealed.Box)
 }
 
 // BoxKey gives the one key that opens a sealed value, and nothing else: whoever keeps it opens that value though
@@ -114,7 +114,7 @@ func (k *Keyring) BoxKey(ctx context.Context, at steward.Place, sealed steward.S
 }
 
 // OpenBox decrypts a box by its key; kind Internal for any other box or key.
-func OpenBox(key, box []byte) ([]byte, error) { return whole(open(key, box)) }
+func (k *Keyring) OpenBox(key, box []byte) ([]byte, error) { return whole(open(key, box)) }
 
 func whole(b []byte, err error) ([]byte, error) {
 	if err != nil {

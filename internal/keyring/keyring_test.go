@@ -380,7 +380,7 @@ func TestABoxKeyOpensItsBoxOnly(t *testing.T) {
 	if err := r.Shred(ctx, at.Workspace, "run/2026-11-23"); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := keyring.OpenBox(key, box.Box); err != nil || string(got) != "plain" {
+	if got, err := r.OpenBox(key, box.Box); err != nil || string(got) != "plain" {
 		t.Errorf("%q, %v", got, err)
 	}
 	if _, err := r.BoxKey(ctx, at, box); steward.KindOf(err) != steward.Gone {
@@ -395,12 +395,12 @@ func TestABoxKeyOpensItsBoxOnly(t *testing.T) {
 		if i > 0 && i <= 16 {
 			continue // the salt, by which the key was derived
 		}
-		if _, err := keyring.OpenBox(key, changed); err == nil {
+		if _, err := r.OpenBox(key, changed); err == nil {
 			t.Fatalf("it opens with byte %d changed", i)
 		}
 	}
 	for name, other := range map[string][]byte{"its twin": sibling.Box, "nothing": nil, "half": box.Box[:40]} {
-		if _, err := keyring.OpenBox(key, other); steward.KindOf(err) != steward.Internal || err == nil {
+		if _, err := r.OpenBox(key, other); steward.KindOf(err) != steward.Internal || err == nil {
 			t.Errorf("the key opens %s: %v", name, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // Standing is where a workspace stands.
@@ -86,7 +87,7 @@ const (
 type Closer struct {
 	Closings Closings
 	Estate   Estate
-	Holds    Holds
+	Holds    custody.Holds
 	Schedule *Schedule
 	Ledger   *ledger.Ledger
 	Keyring  *keyring.Keyring

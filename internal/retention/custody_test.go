@@ -12,6 +12,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
@@ -23,7 +24,7 @@ type shelf struct {
 	seen   int
 }
 
-func (s *shelf) Under(_ context.Context, w steward.WorkspaceID, scopes []steward.Scope, f func(retention.Thing) error) error {
+func (s *shelf) Under(_ context.Context, w steward.WorkspaceID, scopes []steward.Scope, f func(custody.Thing) error) error {
 	if do := s.before; do != nil {
 		s.before = nil
 		do()
@@ -33,7 +34,7 @@ func (s *shelf) Under(_ context.Context, w steward.WorkspaceID, scopes []steward
 			continue
 		}
 		s.seen++
-		if err := f(retention.Thing{Name: name, At: k.at, Sealed: k.sealed}); err != nil {
+		if err := f(custody.Thing{Name: name, At: k.at, Sealed: k.sealed}); err != nil {
 			return err
 		}
 	}
@@ -47,8 +48,8 @@ func (s *shelf) Says(at steward.Place, plain []byte) ([]byte, bool, error) {
 // stock gives a yard's holds what to hold: what says the name of the person, or the run.
 func stock(y *yard) *shelf {
 	s := &shelf{yard: y}
-	y.Custody.Holders = []retention.Holder{s}
-	y.Custody.Marks = func(_ context.Context, _ steward.WorkspaceID, m retention.Matter, _ []steward.Place) (marks []string, err error) {
+	y.Custody.Holders = []custody.Holder{s}
+	y.Custody.Marks = func(_ context.Context, _ steward.WorkspaceID, m custody.Matter, _ []steward.Place) (marks []string, err error) {
 		for _, ref := range m.Records {
 			marks = append(marks, strings.ToLower(strings.TrimPrefix(ref.ID, "003")))
 		}
@@ -58,19 +59,19 @@ func stock(y *yard) *shelf {
 }
 
 var (
-	onMaria = retention.Matter{Records: []steward.Ref{maria}}
-	onRun   = retention.Matter{Run: "run_seven"}
+	onMaria = custody.Matter{Records: []steward.Ref{maria}}
+	onRun   = custody.Matter{Run: "run_seven"}
 )
 
-func (y *yard) place(id string, on retention.On, m retention.Matter) {
+func (y *yard) place(id string, on custody.On, m custody.Matter) {
 	y.t.Helper()
-	y.must(y.Custody.Place(context.Background(), ws, retention.Hold{ID: id, On: on, Ground: "case-17", By: "mem_ada", Since: y.now}, m))
+	y.must(y.Custody.Place(context.Background(), ws, custody.Hold{ID: id, On: on, Ground: "case-17", By: "mem_ada", Since: y.now}, m))
 }
 
 // under lists what a hold shows, those that lie aside in brackets.
 func (y *yard) under(id string) (names []string) {
 	y.t.Helper()
-	y.must(y.Custody.Show(context.Background(), ws, id, func(retention.Hold, retention.Matter) error { return nil }, func(k retention.Kept) error {
+	y.must(y.Custody.Show(context.Background(), ws, id, func(custody.Hold, custody.Matter) error { return nil }, func(k custody.Kept) error {
 		if k.Text != k.Name {
 			y.t.Errorf("%s says %s", k.Name, k.Text)
 		}
@@ -93,9 +94,9 @@ func (y *yard) verify() {
 	}
 }
 
-func (y *yard) laidAside(id string) (all []retention.Aside) {
+func (y *yard) laidAside(id string) (all []custody.Aside) {
 	y.t.Helper()
-	y.must(y.Custody.Holds.Aside(context.Background(), ws, id, func(a retention.Aside) error { all = append(all, a); return nil }))
+	y.must(y.Custody.Holds.Aside(context.Background(), ws, id, func(a custody.Aside) error { all = append(all, a); return nil }))
 	return all
 }
 
@@ -110,8 +111,8 @@ func TestWhatIsHeldIsCopiedAsideAndTheRestGoes(t *testing.T) {
 		y.keep("maria in run seven", ws, steward.ClassConversation)
 		y.keep("maria elsewhere", "ws_2", steward.ClassConversation)
 		was := y.kept["maria said"]
-		y.place("hold_1", retention.OnPerson, onMaria)
-		y.place("hold_2", retention.OnRun, onRun)
+		y.place("hold_1", custody.OnPerson, onMaria)
+		y.place("hold_2", custody.OnRun, onRun)
 		if got := y.under("hold_1"); !slices.Equal(got, []string{"maria in run seven", "maria said"}) {
 			t.Errorf("before the purge: %v", got)
 		}
@@ -131,7 +132,7 @@ func TestWhatIsHeldIsCopiedAsideAndTheRestGoes(t *testing.T) {
 		}
 		y.verify()
 		copies := y.laidAside("hold_1")
-		if i := slices.IndexFunc(copies, func(a retention.Aside) bool { return a.Name == "maria said" }); i < 0 || copies[i].At != was.at || string(copies[i].Sealed.Box) != string(was.sealed.Box) || !slices.Equal(copies[i].Sealed.Scopes, was.sealed.Scopes) {
+		if i := slices.IndexFunc(copies, func(a custody.Aside) bool { return a.Name == "maria said" }); i < 0 || copies[i].At != was.at || string(copies[i].Sealed.Box) != string(was.sealed.Box) || !slices.Equal(copies[i].Sealed.Scopes, was.sealed.Scopes) {
 			t.Errorf("it isn't as it was: %+v", copies)
 		}
 		// Done again, nothing changes.
@@ -171,7 +172,7 @@ func TestCopyingAsideAfterACrash(t *testing.T) {
 		stock(y)
 		y.keep("maria said", ws, steward.ClassConversation)
 		y.keep("tomas said", ws, steward.ClassConversation)
-		y.place("hold_1", retention.OnPerson, onMaria)
+		y.place("hold_1", custody.OnPerson, onMaria)
 		y.pass(40)
 		disk := errors.New("the disk is full")
 		holds := y.Custody.Holds
@@ -205,7 +206,7 @@ func TestCopyingAsideAfterACrash(t *testing.T) {
 		}
 		// A release that came no further than the key holds nothing, and is done again.
 		y.must(y.ring.Shred(ctx, ws, steward.HoldScope("hold_1")))
-		if kept, err := y.Custody.Keeps(ctx, ws, retention.Subject{Records: []steward.Ref{maria}}, []steward.Scope{"conversation/2026-02-10"}); err != nil || len(kept) > 0 {
+		if kept, err := y.Custody.Keeps(ctx, ws, []steward.Ref{maria}, []steward.Scope{"conversation/2026-02-10"}); err != nil || len(kept) > 0 {
 			t.Errorf("%v keeps, %v", kept, err)
 		}
 		y.keep("maria said more", ws, steward.ClassConversation)
@@ -225,14 +226,14 @@ type brokenHolds struct {
 	before, after error
 }
 
-func (b brokenHolds) Put(ctx context.Context, w steward.WorkspaceID, copies []retention.Aside) error {
+func (b brokenHolds) Put(ctx context.Context, w steward.WorkspaceID, copies []custody.Aside) error {
 	if b.before != nil {
 		return b.before
 	}
 	return errors.Join(b.rows.Put(ctx, w, copies), b.after)
 }
 
-type rows = retention.Holds
+type rows = custody.Holds
 
 type refusing struct{ err error }
 
@@ -245,14 +246,14 @@ func TestAHoldThatComesWhileAPurgeCopies(t *testing.T) {
 		for _, said := range []string{"maria said", "in run seven", "tomas said"} {
 			y.keep(said, ws, steward.ClassConversation)
 		}
-		y.place("hold_1", retention.OnPerson, onMaria)
+		y.place("hold_1", custody.OnPerson, onMaria)
 		y.pass(40)
-		s.before = func() { y.place("hold_2", retention.OnWorkspace, retention.Matter{}) }
+		s.before = func() { y.place("hold_2", custody.OnWorkspace, custody.Matter{}) }
 		if purged := y.purge(); len(purged) > 0 || len(y.readable()) != 3 {
 			t.Errorf("%v goes", purged)
 		}
 		y.must(y.Custody.Release(context.Background(), ws, "hold_2"))
-		s.before = func() { y.place("hold_3", retention.OnRun, onRun) }
+		s.before = func() { y.place("hold_3", custody.OnRun, onRun) }
 		if purged := y.purge(); len(purged) != 1 || len(y.readable()) != 0 {
 			t.Errorf("%v goes, %v stays", purged, y.readable())
 		}
@@ -268,7 +269,7 @@ func TestAHoldThatIsReleasedWhileAPurgeCopies(t *testing.T) {
 		y := newYard(t, on)
 		s := stock(y)
 		y.keep("maria said", ws, steward.ClassConversation)
-		y.place("hold_1", retention.OnPerson, onMaria)
+		y.place("hold_1", custody.OnPerson, onMaria)
 		y.pass(40)
 		s.before = func() { y.must(y.Custody.Release(context.Background(), ws, "hold_1")) }
 		if purged := y.purge(); len(purged) != 1 || len(y.readable()) != 0 || len(y.laidAside("hold_1")) != 0 {
@@ -284,13 +285,13 @@ func TestTwoPurgersCopyOnce(t *testing.T) {
 		for _, said := range []string{"maria said", "maria wrote", "tomas said"} {
 			y.keep(said, ws, steward.ClassConversation)
 		}
-		y.place("hold_1", retention.OnPerson, onMaria)
+		y.place("hold_1", custody.OnPerson, onMaria)
 		y.pass(40)
 		var both sync.WaitGroup
 		failed := make([]error, 2)
 		for i := range failed {
 			again := retention.Purger{
-				Schedule: y.Schedule, Purges: y.Purges, Custody: &retention.Custody{Holds: y.Custody.Holds, Keyring: y.ring, Holders: []retention.Holder{&shelf{yard: y}}, Marks: y.Custody.Marks},
+				Schedule: y.Schedule, Purges: y.Purges, Custody: &custody.Custody{Holds: y.Custody.Holds, Keyring: y.ring, Holders: []custody.Holder{&shelf{yard: y}}, Marks: y.Custody.Marks},
 				Ledger: y.book, Shredder: y.ring, Log: y.Log, Workspaces: y.Workspaces, Pruner: y,
 			}
 			both.Go(func() { _, failed[i] = again.Purge(context.Background(), ws) })
@@ -312,7 +313,7 @@ func TestWhichHoldsKeepAnErasure(t *testing.T) {
 		y.keep("tomas in run seven", ws, steward.ClassPrompt)
 		keeps := func(who steward.Ref, scopes ...steward.Scope) (ids []string) {
 			t.Helper()
-			holds, err := y.Custody.Keeps(ctx, ws, retention.Subject{Records: []steward.Ref{who}}, scopes)
+			holds, err := y.Custody.Keeps(ctx, ws, []steward.Ref{who}, scopes)
 			y.must(err)
 			for _, h := range holds {
 				ids = append(ids, h.ID)
@@ -320,8 +321,8 @@ func TestWhichHoldsKeepAnErasure(t *testing.T) {
 			return ids
 		}
 		said, asked := steward.TimeScope(steward.ClassConversation, y.now), steward.TimeScope(steward.ClassPrompt, y.now)
-		y.place("hold_1", retention.OnPerson, onMaria)
-		y.place("hold_2", retention.OnRun, onRun)
+		y.place("hold_1", custody.OnPerson, onMaria)
+		y.place("hold_2", custody.OnRun, onRun)
 		for _, c := range []struct {
 			who    steward.Ref
 			scopes []steward.Scope
@@ -336,7 +337,7 @@ func TestWhichHoldsKeepAnErasure(t *testing.T) {
 				t.Errorf("%s with %v: %v, want %v", c.who.ID, c.scopes, got, c.want)
 			}
 		}
-		y.place("hold_3", retention.OnWorkspace, retention.Matter{})
+		y.place("hold_3", custody.OnWorkspace, custody.Matter{})
 		if got := keeps(tomas); !slices.Equal(got, []string{"hold_3"}) {
 			t.Errorf("under a hold on the workspace: %v", got)
 		}

@@ -162,10 +162,10 @@ func (e *Eraser) begin(ctx context.Context, ws steward.WorkspaceID, d *Duty, p *
 	if err := e.Requests.Settle(ctx, ws, d.ID); err != nil {
 		return err
 	}
-	holds, err := e.Custody.Keeps(ctx, ws, p.Subject, p.Scopes)
+	holds, err := e.Custody.Keeps(ctx, ws, p.Subject.Records, p.Scopes)
 	if err == nil && len(holds) == 0 && !fresh { // more may be kept of them by now
 		if *p, err = e.find(ctx, ws, p.Subject); err == nil {
-			holds, err = e.Custody.Keeps(ctx, ws, p.Subject, p.Scopes)
+			holds, err = e.Custody.Keeps(ctx, ws, p.Subject.Records, p.Scopes)
 		}
 	}
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
@@ -153,7 +154,7 @@ func TestAnErasureUnderAHoldIsCarriedOutOnceItIsReleased(t *testing.T) {
 		ctx := context.Background()
 		h := openOn(t, on)
 		for i, id := range []string{"hold_1", "hold_2"} {
-			h.must(h.Custody.Place(ctx, ws, retention.Hold{ID: id, On: retention.OnWorkspace, Ground: fmt.Sprint("case-", i), By: "mem_ada", Since: h.now.Add(time.Duration(i))}, retention.Matter{}))
+			h.must(h.Custody.Place(ctx, ws, custody.Hold{ID: id, On: custody.OnWorkspace, Ground: fmt.Sprint("case-", i), By: "mem_ada", Since: h.now.Add(time.Duration(i))}, custody.Matter{}))
 		}
 		erasure, err := h.Erase(ctx, request(maria))
 		h.must(err)

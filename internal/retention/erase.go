@@ -15,6 +15,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // Asked is a request that waits for a second administrator. Whom it is about is a keyed digest.
@@ -70,7 +71,7 @@ type Eraser struct {
 	Requests   Requests
 	Duties     Duties
 	Issuer     *Issuer
-	Custody    *Custody
+	Custody    *custody.Custody
 	Ledger     *ledger.Ledger
 	Keyring    *keyring.Keyring
 	Forgetters []Forgetter

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // Dropper removes what nothing opens any more.
@@ -39,7 +40,7 @@ type Pruner interface {
 type Purger struct {
 	Schedule
 	Purges   Purges
-	Custody  *Custody
+	Custody  *custody.Custody
 	Ledger   *ledger.Ledger
 	Shredder interface {
 		Shred(ctx context.Context, ws steward.WorkspaceID, scopes ...steward.Scope) error
@@ -104,7 +105,7 @@ func (p *Purger) Purge(ctx context.Context, ws steward.WorkspaceID) (purged []st
 	}
 	going = append(going, slices.DeleteFunc(slices.Clone(due), func(scope steward.Scope) bool { return slices.Contains(going, scope) })...)
 	for some := range slices.Chunk(going, atOnce) {
-		copied, held, err := p.Custody.aside(ctx, ws, some, nil)
+		copied, held, err := p.Custody.Aside(ctx, ws, some, nil)
 		if err != nil || held {
 			return purged, err
 		}
@@ -131,7 +132,7 @@ func (p *Purger) finish(ctx context.Context, ws steward.WorkspaceID, scopes, ali
 		if _, err := p.Ledger.Append(ctx, ws, e); err != nil {
 			return false, err
 		}
-		if _, held, err := p.Custody.aside(ctx, ws, alive, copied); err != nil || held {
+		if _, held, err := p.Custody.Aside(ctx, ws, alive, copied); err != nil || held {
 			return false, err
 		}
 		if err := p.Shredder.Shred(ctx, ws, alive...); err != nil {

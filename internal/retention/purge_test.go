@@ -19,6 +19,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/privacy"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/forgetting"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
@@ -64,7 +65,7 @@ func newYard(t *testing.T, on *postgres.Server) *yard {
 	t.Cleanup(func() { y.must(errors.Join(y.book.Close(ctx), y.data.Close(), keys.Close())) })
 	y.Purger = &retention.Purger{
 		Schedule: retention.Schedule{Periods: store.Keyring{DB: keys}, Settings: store.Retention{DB: y.data}, Now: clock},
-		Purges:   store.Retention{DB: y.data}, Custody: &retention.Custody{Holds: forgetting.Rows{DB: y.data.Rows()}, Keyring: y.ring}, Ledger: y.book, Shredder: y.ring, Droppers: []retention.Dropper{y, store.Retention{DB: y.data}},
+		Purges:   store.Retention{DB: y.data}, Custody: &custody.Custody{Holds: forgetting.Rows{DB: y.data.Rows()}, Keyring: y.ring}, Ledger: y.book, Shredder: y.ring, Droppers: []retention.Dropper{y, store.Retention{DB: y.data}},
 		Pruner:     y,
 		Log:        slog.New(slog.DiscardHandler),
 		Workspaces: func(context.Context) ([]steward.WorkspaceID, error) { return []steward.WorkspaceID{ws, "ws_2"}, nil },
@@ -350,7 +351,7 @@ func TestAHoldKeepsEverythingUntilItIsReleased(t *testing.T) {
 		y.keep("said", ws, steward.ClassConversation)
 		y.keep("somebody else's", "ws_2", steward.ClassConversation)
 		for _, id := range []string{"hold_1", "hold_2"} {
-			y.must(y.Custody.Holds.Place(ctx, ws, retention.Hold{ID: id, Ground: "case-17", By: "mem_ada", Since: y.now}))
+			y.must(y.Custody.Holds.Place(ctx, ws, custody.Hold{ID: id, Ground: "case-17", By: "mem_ada", Since: y.now}))
 		}
 		y.pass(40)
 		y.must(y.PurgeAll(ctx))
@@ -375,7 +376,7 @@ func TestAHoldKeepsEverythingUntilItIsReleased(t *testing.T) {
 		y.keep("said later", ws, steward.ClassConversation)
 		y.pass(40)
 		y.must(y.Purges.Begin(ctx, ws, []steward.Scope{"conversation/2026-02-10"}))
-		y.must(y.Custody.Holds.Place(ctx, ws, retention.Hold{ID: "hold_3", Ground: "case-18", By: "mem_ada", Since: y.now}))
+		y.must(y.Custody.Holds.Place(ctx, ws, custody.Hold{ID: "hold_3", Ground: "case-18", By: "mem_ada", Since: y.now}))
 		if purged := y.purge(); len(purged) > 0 || !slices.Contains(y.readable(), "said later") {
 			t.Errorf("%v goes", purged)
 		}

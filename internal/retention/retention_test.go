@@ -18,6 +18,7 @@ import (
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/forgetting"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
@@ -185,7 +186,7 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 	}
 	rows := forgetting.Rows{DB: data.Rows()}
 	h.Eraser = &retention.Eraser{
-		Requests: forgetting.Requests{Rows: rows}, Duties: forgetting.Duties{Rows: rows}, Custody: &retention.Custody{Holds: rows, Keyring: ring}, Ledger: book, Keyring: ring,
+		Requests: forgetting.Requests{Rows: rows}, Duties: forgetting.Duties{Rows: rows}, Custody: &custody.Custody{Holds: rows, Keyring: ring}, Ledger: book, Keyring: ring,
 		Issuer:     &retention.Issuer{Certificates: rows, Ledger: book, Version: "v1.2.3", Now: now, Rand: rand.Reader},
 		Forgetters: []retention.Forgetter{h.drawers[0], h.drawers[1]}, Stopped: func(context.Context, steward.WorkspaceID) error { return h.stopped },
 		Workspaces: func(context.Context) ([]steward.WorkspaceID, error) { return []steward.WorkspaceID{ws}, nil },

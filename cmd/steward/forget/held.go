@@ -13,6 +13,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger/layout"
 	"github.com/stewardhq/steward/internal/privacy"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // Sealed is what rows hold of conversations, runs and proposals, as holds are about it.
@@ -28,13 +29,13 @@ var tables = [...]string{tokens, "runs", "proposals"}
 
 const tokens = "tokens"
 
-// Under implements retention.Holder.
-func (r Sealed) Under(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope, f func(retention.Thing) error) error {
+// Under implements custody.Holder.
+func (r Sealed) Under(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope, f func(custody.Thing) error) error {
 	return r.Rows.WalkSealed(ctx, ws, func(at steward.Place, sealed steward.Sealed) error {
 		if !slices.Contains(tables[:], at.Table) || !under(sealed.Scopes, scopes) {
 			return nil
 		}
-		thing := retention.Thing{Name: at.Table + "/" + at.Row, At: at, Sealed: sealed}
+		thing := custody.Thing{Name: at.Table + "/" + at.Row, At: at, Sealed: sealed}
 		if at.Table == tokens {
 			thing.Mark = at.Row
 		}
@@ -42,7 +43,7 @@ func (r Sealed) Under(ctx context.Context, ws steward.WorkspaceID, scopes []stew
 	})
 }
 
-// Says implements retention.Holder.
+// Says implements custody.Holder.
 func (r Sealed) Says(at steward.Place, plain []byte) (text []byte, mine bool, err error) {
 	return plain, slices.Contains(tables[:], at.Table), nil
 }
@@ -52,13 +53,13 @@ func under(has, scopes []steward.Scope) bool {
 }
 
 // Custody has holds reach what they are about: in rows, and in the record.
-func Custody(holds retention.Holds, ring *keyring.Keyring, vault *privacy.Vault, rows Sealed, record ledger.Searcher) (*retention.Custody, error) {
+func Custody(holds custody.Holds, ring *keyring.Keyring, vault *privacy.Vault, rows Sealed, record ledger.Searcher) (*custody.Custody, error) {
 	compressor, err := layout.NewCompressor()
-	return &retention.Custody{Holds: holds, Keyring: ring, Holders: []retention.Holder{rows, Record{record, compressor}}, Marks: Vault{vault}.Marks}, err
+	return &custody.Custody{Holds: holds, Keyring: ring, Holders: []custody.Holder{rows, Record{record, compressor}}, Marks: Vault{vault}.Marks}, err
 }
 
 // Held tells whether anything of a workspace is held.
-func Held(holds retention.Holds) func(ctx context.Context, ws steward.WorkspaceID) (bool, error) {
+func Held(holds custody.Holds) func(ctx context.Context, ws steward.WorkspaceID) (bool, error) {
 	return func(ctx context.Context, ws steward.WorkspaceID) (bool, error) {
 		all, err := holds.Holds(ctx, ws)
 		return len(all) > 0, err
@@ -71,8 +72,8 @@ type Record struct {
 	Compressor *layout.Compressor
 }
 
-// Under implements retention.Holder. It reads no headers that are older than all of the periods.
-func (r Record) Under(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope, f func(retention.Thing) error) error {
+// Under implements custody.Holder. It reads no headers that are older than all of the periods.
+func (r Record) Under(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope, f func(custody.Thing) error) error {
 	head, err := r.Store.Head(ctx, ws)
 	if err != nil {
 		return err
@@ -112,7 +113,7 @@ func (r Record) first(ctx context.Context, ws steward.WorkspaceID, end uint64, s
 	return end, err
 }
 
-func (r Record) page(ctx context.Context, ws steward.WorkspaceID, from, to uint64, scopes []steward.Scope, f func(retention.Thing) error) error {
+func (r Record) page(ctx context.Context, ws steward.WorkspaceID, from, to uint64, scopes []steward.Scope, f func(custody.Thing) error) error {
 	wanted := func(h ledger.Header) bool {
 		return slices.ContainsFunc(h.Parts, func(p ledger.PartHeader) bool { return under(p.Scopes, scopes) })
 	}
@@ -147,7 +148,7 @@ func (r Record) page(ctx context.Context, ws steward.WorkspaceID, from, to uint6
 			if n >= len(boxes) || len(boxes[n]) == 0 || !under(p.Scopes, scopes) {
 				continue // it was removed before
 			}
-			err := f(retention.Thing{
+			err := f(custody.Thing{
 				Name: fmt.Sprintf("%s/%d/%d", entries, h.Seq, n), At: steward.Place{Workspace: ws, Table: entries, Row: h.ID, Part: n},
 				Sealed: steward.Sealed{Scopes: p.Scopes, Box: boxes[n]}, Clear: rows[i].Header,
 			})
@@ -162,7 +163,7 @@ func (r Record) page(ctx context.Context, ws steward.WorkspaceID, from, to uint6
 // entries is the table of a part's place, whose row is its entry's id.
 const entries = "ledger"
 
-// Says implements retention.Holder.
+// Says implements custody.Holder.
 func (r Record) Says(at steward.Place, plain []byte) (text []byte, mine bool, err error) {
 	if at.Table != entries {
 		return nil, false, nil
@@ -174,7 +175,7 @@ func (r Record) Says(at steward.Place, plain []byte) (text []byte, mine bool, er
 // Marks gives the words by which rows and entries name the matter of a hold: the ids of a run and its conversation; or
 // those of a person, and of every token that is theirs or for a text that mentions them, and the digests that stand
 // for their records.
-func (f Vault) Marks(ctx context.Context, ws steward.WorkspaceID, m retention.Matter, aside []steward.Place) (marks []string, err error) {
+func (f Vault) Marks(ctx context.Context, ws steward.WorkspaceID, m custody.Matter, aside []steward.Place) (marks []string, err error) {
 	if m.Run != "" {
 		return ends(string(m.Run), string(m.Conversation)), nil
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger/verify"
 	"github.com/stewardhq/steward/internal/privacy"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/forgetting"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
@@ -40,7 +41,7 @@ type holding struct {
 	book   *ledger.Ledger
 	vault  *privacy.Vault
 	purger *retention.Purger
-	*retention.Custody
+	*custody.Custody
 	archive *segment.Archivist
 }
 
@@ -93,9 +94,9 @@ func (h *holding) must(err error) {
 	}
 }
 
-func (h *holding) place(id string, on retention.On, m retention.Matter) {
+func (h *holding) place(id string, on custody.On, m custody.Matter) {
 	h.t.Helper()
-	h.must(h.Place(context.Background(), ws, retention.Hold{ID: id, On: on, Ground: "case-17", By: "mem_ada", Since: h.now}, m))
+	h.must(h.Place(context.Background(), ws, custody.Hold{ID: id, On: on, Ground: "case-17", By: "mem_ada", Since: h.now}, m))
 }
 
 // act records what a run did, with a part that says it.
@@ -134,7 +135,7 @@ func (h *holding) pass(days int) {
 // under lists what a hold shows, those that lie aside in brackets.
 func (h *holding) under(id string) (names []string) {
 	h.t.Helper()
-	h.must(h.Show(context.Background(), ws, id, func(retention.Hold, retention.Matter) error { return nil }, func(k retention.Kept) error {
+	h.must(h.Show(context.Background(), ws, id, func(custody.Hold, custody.Matter) error { return nil }, func(k custody.Kept) error {
 		line := k.Name + " " + k.Text
 		if k.Aside {
 			line = "(" + line + ")"
@@ -186,7 +187,7 @@ func TestAHoldOnARunReachesRowsTailAndSegments(t *testing.T) {
 			t.Fatalf("the tail begins with %+v, %v", tail, err)
 		}
 		h.act("run_held", "in the tail")
-		h.place("hold_1", retention.OnRun, retention.Matter{Run: "run_held", Conversation: "con_held"})
+		h.place("hold_1", custody.OnRun, custody.Matter{Run: "run_held", Conversation: "con_held"})
 		before := h.under("hold_1")
 		has(t, before, "ledger/300/0 sealed into a segment", "/0 in the tail", "runs/run_held the held run", "what was asked")
 
@@ -209,7 +210,7 @@ func TestAHoldOnARunReachesRowsTailAndSegments(t *testing.T) {
 			t.Errorf("where it was it opens: %s, %v", body, err)
 		}
 		// The bytes that lie aside are those that the record's hash is of.
-		h.must(h.Holds.Aside(ctx, ws, "hold_1", func(a retention.Aside) error {
+		h.must(h.Holds.Aside(ctx, ws, "hold_1", func(a custody.Aside) error {
 			if a.Name != "ledger/300/0" {
 				return nil
 			}
@@ -250,7 +251,7 @@ func TestAHoldOnAPersonReachesWhatSpeaksOfThem(t *testing.T) {
 		h.act("run_a", "read "+blinded[maria])
 		h.act("run_b", "read "+blinded[tomas])
 		h.act("run_c", "wrote "+name)
-		h.place("hold_1", retention.OnPerson, retention.Matter{Records: []steward.Ref{maria}, Values: []string{"Maria Gonzalez"}})
+		h.place("hold_1", custody.OnPerson, custody.Matter{Records: []steward.Ref{maria}, Values: []string{"Maria Gonzalez"}})
 		has(t, h.under("hold_1"), "ledger/0/0 read", "ledger/2/0 wrote", "runs/run_maria", "likes golf")
 		h.pass(40) // the conversation's tokens are due, and not the run
 		has(t, h.under("hold_1"), "(tokens/", "ledger/0/0 read", "ledger/2/0 wrote", "runs/run_maria")
@@ -262,7 +263,7 @@ func TestAHoldOnAPersonReachesWhatSpeaksOfThem(t *testing.T) {
 		// What is Tomas's can go. What would take something of Maria's along can't.
 		about := func(ref steward.Ref, scopes ...steward.Scope) int {
 			t.Helper()
-			keeps, err := h.Keeps(ctx, ws, retention.Subject{Records: []steward.Ref{ref}}, scopes)
+			keeps, err := h.Keeps(ctx, ws, []steward.Ref{ref}, scopes)
 			h.must(err)
 			return len(keeps)
 		}

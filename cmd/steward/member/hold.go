@@ -9,7 +9,7 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/client"
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/show"
-	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // PlaceHold is the command that keeps everything, or what a person or a run is in, from going.
@@ -47,14 +47,14 @@ func ShowHold(ctx context.Context, in *command.Invocation) error {
 		if !begun {
 			begun = true
 			var of struct {
-				retention.Hold
-				retention.Matter
+				custody.Hold
+				custody.Matter
 			}
 			err := json.Unmarshal(raw, &of)
 			show.Hold(in.Terminal, of.Hold, of.Matter)
 			return err
 		}
-		var kept retention.Kept
+		var kept custody.Kept
 		err := json.Unmarshal(raw, &kept)
 		show.Kept(in.Terminal, kept)
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/show"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // Retention is the command that shows what is kept how long, and changes that.
@@ -39,7 +40,7 @@ func Retention(ctx context.Context, in *command.Invocation) error {
 // schedule is what a server says of what is kept.
 type schedule struct {
 	Retention []retention.Held `json:"retention"`
-	Holds     []retention.Hold `json:"holds"`
+	Holds     []custody.Hold   `json:"holds"`
 	Stopped   string           `json:"stopped"` // why nothing is purged, "" where it is
 }
 

@@ -5,11 +5,11 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward/cmd/steward/terminal"
-	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // Hold shows a hold, and what it is on.
-func Hold(t terminal.Terminal, h retention.Hold, m retention.Matter) {
+func Hold(t terminal.Terminal, h custody.Hold, m custody.Matter) {
 	on := "everything"
 	switch {
 	case m.Run != "":
@@ -24,7 +24,7 @@ func Hold(t terminal.Terminal, h retention.Hold, m retention.Matter) {
 }
 
 // Kept shows one thing that is under a hold.
-func Kept(t terminal.Terminal, k retention.Kept) {
+func Kept(t terminal.Terminal, k custody.Kept) {
 	name := t.Bold(terminal.Line(k.Name))
 	if k.Aside {
 		name += " (copied aside; gone from where it was)"
@@ -33,12 +33,12 @@ func Kept(t terminal.Terminal, k retention.Kept) {
 }
 
 // held says in a line what a hold keeps.
-func held(h retention.Hold) string {
+func held(h custody.Hold) string {
 	what := "nothing goes"
 	switch h.On {
-	case retention.OnPerson:
+	case custody.OnPerson:
 		what = "what is kept of a person doesn't go"
-	case retention.OnRun:
+	case custody.OnRun:
 		what = "what is kept of a run doesn't go"
 	}
 	return fmt.Sprintf("%s since %s, because of %s (%s)", what, h.Since.UTC().Format(time.DateOnly), terminal.Line(h.Ground), terminal.Line(h.ID))

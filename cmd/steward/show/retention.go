@@ -8,11 +8,12 @@ import (
 
 	"github.com/stewardhq/steward/cmd/steward/terminal"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // Retention shows what is kept of each class and when it goes, in numbers and as a calendar, and why it doesn't, if
 // it doesn't.
-func Retention(t terminal.Terminal, kept []retention.Held, holds []retention.Hold, stopped string) {
+func Retention(t terminal.Terminal, kept []retention.Held, holds []custody.Hold, stopped string) {
 	if stopped != "" {
 		fmt.Fprintf(t.Out, "%s %s\n", t.Bold("Stopped:"), terminal.Line(stopped))
 	}

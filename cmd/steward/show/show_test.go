@@ -12,6 +12,7 @@ import (
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/llm"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // Nothing that stands in a CRM can make the terminal do anything.
@@ -25,9 +26,9 @@ func TestNothingIsObeyed(t *testing.T) {
 	show.Dialogue(to, wire.Dialogue{Messages: []llm.Message{{Role: "user", Content: []llm.Block{
 		{Type: llm.Text, Text: nasty}, {Type: llm.ToolUse, Name: nasty, Input: []byte(nasty)}, {Type: llm.ToolResult, Content: nasty},
 	}}}})
-	show.Retention(to, []retention.Held{{Class: steward.Class(nasty), Oldest: nasty, Periods: 1, Next: &time.Time{}}, {Periods: 1}}, []retention.Hold{{ID: nasty, Ground: nasty}}, nasty)
-	show.Hold(to, retention.Hold{ID: nasty, Ground: nasty}, retention.Matter{Records: []steward.Ref{{ID: nasty}, {ID: nasty}}})
-	show.Kept(to, retention.Kept{Name: nasty, Text: nasty})
+	show.Retention(to, []retention.Held{{Class: steward.Class(nasty), Oldest: nasty, Periods: 1, Next: &time.Time{}}, {Periods: 1}}, []custody.Hold{{ID: nasty, Ground: nasty}}, nasty)
+	show.Hold(to, custody.Hold{ID: nasty, Ground: nasty}, custody.Matter{Records: []steward.Ref{{ID: nasty}, {ID: nasty}}})
+	show.Kept(to, custody.Kept{Name: nasty, Text: nasty})
 	show.Approval(to, wire.Approval{ID: steward.ProposalID(nasty)})
 	for _, status := range []string{"waiting", "forgotten", nasty} {
 		show.Erasure(to, retention.Erasure{ID: steward.ErasureID(nasty), Status: status})

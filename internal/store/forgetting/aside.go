@@ -6,16 +6,16 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
-	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 	"github.com/stewardhq/steward/internal/store/database"
 )
 
-var _ retention.Holds = Rows{}
+var _ custody.Holds = Rows{}
 
-// Holds implements retention.Holds.
-func (r Rows) Holds(ctx context.Context, ws steward.WorkspaceID) (holds []retention.Hold, err error) {
+// Holds implements custody.Holds.
+func (r Rows) Holds(ctx context.Context, ws steward.WorkspaceID) (holds []custody.Hold, err error) {
 	err = r.DB.Query(ctx, database.Within(ws), func(scan func(...any) error) error {
-		var h retention.Hold
+		var h custody.Hold
 		var since int64
 		var scopes string
 		err := scan(&h.ID, &h.Ground, &h.By, &since, &h.On, &scopes, &h.Matter.Box)
@@ -28,8 +28,8 @@ func (r Rows) Holds(ctx context.Context, ws steward.WorkspaceID) (holds []retent
 	return holds, err
 }
 
-// Place implements retention.Holds.
-func (r Rows) Place(ctx context.Context, ws steward.WorkspaceID, h retention.Hold) error {
+// Place implements custody.Holds.
+func (r Rows) Place(ctx context.Context, ws steward.WorkspaceID, h custody.Hold) error {
 	return r.DB.Update(ctx, database.Within(ws), func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO holds (workspace, id, ground, member, since) VALUES ($1, $2, $3, $4, $5)`, ws, h.ID, h.Ground, h.By, h.Since.UnixMicro())
 		if err == nil && len(h.Matter.Box) > 0 {
@@ -40,7 +40,7 @@ func (r Rows) Place(ctx context.Context, ws steward.WorkspaceID, h retention.Hol
 	})
 }
 
-// Release implements retention.Holds.
+// Release implements custody.Holds.
 func (r Rows) Release(ctx context.Context, ws steward.WorkspaceID, id string) error {
 	n, err := r.DB.Exec(ctx, database.Within(ws), `DELETE FROM holds WHERE workspace = $1 AND id = $2`, ws, id)
 	if err == nil && n == 0 {
@@ -49,8 +49,8 @@ func (r Rows) Release(ctx context.Context, ws steward.WorkspaceID, id string) er
 	return err
 }
 
-// Put implements retention.Holds.
-func (r Rows) Put(ctx context.Context, ws steward.WorkspaceID, copies []retention.Aside) error {
+// Put implements custody.Holds.
+func (r Rows) Put(ctx context.Context, ws steward.WorkspaceID, copies []custody.Aside) error {
 	if len(copies) == 0 {
 		return nil
 	}
@@ -68,10 +68,10 @@ func (r Rows) Put(ctx context.Context, ws steward.WorkspaceID, copies []retentio
 	})
 }
 
-// Aside implements retention.Holds.
-func (r Rows) Aside(ctx context.Context, ws steward.WorkspaceID, hold string, f func(retention.Aside) error) error {
+// Aside implements custody.Holds.
+func (r Rows) Aside(ctx context.Context, ws steward.WorkspaceID, hold string, f func(custody.Aside) error) error {
 	return r.DB.Query(ctx, database.Within(ws), func(scan func(...any) error) error {
-		a := retention.Aside{Hold: hold, At: steward.Place{Workspace: ws}}
+		a := custody.Aside{Hold: hold, At: steward.Place{Workspace: ws}}
 		var sealedBy, scopes string
 		if err := scan(&a.At.Table, &a.At.Row, &a.At.Part, &a.Name, &sealedBy, &a.Sealed.Box, &scopes, &a.Key.Box); err != nil {
 			return err

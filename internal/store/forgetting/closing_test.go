@@ -25,6 +25,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/segment"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/retention/custody"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/database"
 	"github.com/stewardhq/steward/internal/store/forgetting"
@@ -53,7 +54,7 @@ type town struct {
 	rows       forgetting.Rows
 	blobs      blob.Folder
 	sealed     map[steward.WorkspaceID][]kept
-	held       []retention.Hold
+	held       []custody.Hold
 	deadline   deadline
 }
 
@@ -184,9 +185,9 @@ type holds struct {
 	w *town
 }
 
-type keeper interface{ retention.Holds }
+type keeper interface{ custody.Holds }
 
-func (h holds) Holds(context.Context, steward.WorkspaceID) ([]retention.Hold, error) {
+func (h holds) Holds(context.Context, steward.WorkspaceID) ([]custody.Hold, error) {
 	return h.w.held, nil
 }
 
@@ -453,7 +454,7 @@ func TestAWorkspaceIsClosedAndDeleted(t *testing.T) {
 		// A hold puts the end off, and is on record once.
 		_, err = w.Close(ctx, alone(2))
 		w.must(err)
-		w.held = []retention.Hold{{ID: "hold_1", Ground: "case-1", By: "mem_0", Since: w.now}}
+		w.held = []custody.Hold{{ID: "hold_1", Ground: "case-1", By: "mem_0", Since: w.now}}
 		w.pass(3)
 		for range 3 {
 			w.must(w.CarryOut(ctx))
@@ -537,7 +538,7 @@ func TestAHoldThatComesWhileTheEndIsPrepared(t *testing.T) {
 		w.pass(2)
 		walk := w.Walk
 		w.Walk = func(ctx context.Context, ws steward.WorkspaceID, f func(steward.Place, steward.Sealed) error) error {
-			w.held = []retention.Hold{{ID: "hold_1", Ground: "case-1", By: "mem_0", Since: w.now}}
+			w.held = []custody.Hold{{ID: "hold_1", Ground: "case-1", By: "mem_0", Since: w.now}}
 			return walk(ctx, ws, f)
 		}
 		w.deadline = deadline{steps: 1, after: true}

@@ -1,4 +1,4 @@
-package retention
+package custody
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/stewardhq/steward"
-	"github.com/stewardhq/steward/internal/keyring"
 )
 
 // Thing is one sealed value that somebody keeps.
@@ -30,10 +29,23 @@ type Holder interface {
 	Says(at steward.Place, plain []byte) (text []byte, mine bool, err error)
 }
 
+// Keyring seals, and gives away the keys of single values.
+type Keyring interface {
+	// Seal and Open are steward.Sealer's.
+	Seal(ctx context.Context, at steward.Place, scopes []steward.Scope, plain []byte) (steward.Sealed, error)
+	Open(ctx context.Context, at steward.Place, sealed steward.Sealed) ([]byte, error)
+	// BoxKey gives the one key that opens a sealed value, and nothing else.
+	BoxKey(ctx context.Context, at steward.Place, sealed steward.Sealed) ([]byte, error)
+	// OpenBox opens a value by that key.
+	OpenBox(key, box []byte) ([]byte, error)
+	// Shred destroys the keys of scopes for ever.
+	Shred(ctx context.Context, ws steward.WorkspaceID, scopes ...steward.Scope) error
+}
+
 // Custody keeps what holds are about: for as long as one lasts, nothing of it goes.
 type Custody struct {
 	Holds   Holds
-	Keyring *keyring.Keyring
+	Keyring Keyring
 	Holders []Holder
 	// Marks gives the words by which what is kept names a matter: ids, and digests that stand for records. A word
 	// is lower-case letters and digits. Some of it may lie aside only.
@@ -49,7 +61,7 @@ type sought struct {
 // Keeps tells which holds keep an erasure of somebody from being carried out, the oldest first: those on the
 // workspace, on them, and on whoever or whatever else would lose something with the scopes that it destroys.
 // Asked again once they are released, it lists none.
-func (c *Custody) Keeps(ctx context.Context, ws steward.WorkspaceID, s Subject, scopes []steward.Scope) ([]Hold, error) {
+func (c *Custody) Keeps(ctx context.Context, ws steward.WorkspaceID, records []steward.Ref, scopes []steward.Scope) ([]Hold, error) {
 	all, err := c.Holds.Holds(ctx, ws)
 	if err != nil {
 		return nil, err
@@ -62,7 +74,7 @@ func (c *Custody) Keeps(ctx context.Context, ws steward.WorkspaceID, s Subject, 
 			return nil, err
 		}
 		switch {
-		case !h.narrow() || slices.ContainsFunc(m.Records, func(ref steward.Ref) bool { return slices.Contains(s.Records, ref) }):
+		case !h.Narrow() || slices.ContainsFunc(m.Records, func(ref steward.Ref) bool { return slices.Contains(records, ref) }):
 			keeps[h.ID] = true
 		case live && len(scopes) > 0:
 			others = append(others, h)
@@ -77,10 +89,10 @@ func (c *Custody) Keeps(ctx context.Context, ws steward.WorkspaceID, s Subject, 
 
 // Place begins a hold: on what the matter says, or without one on the workspace.
 func (c *Custody) Place(ctx context.Context, ws steward.WorkspaceID, h Hold, m Matter) error {
-	if h.narrow() {
+	if h.Narrow() {
 		plain, err := json.Marshal(m)
 		if err != nil {
-			return fmt.Errorf("retention: %w", err)
+			return fmt.Errorf("custody: %w", err)
 		}
 		if h.Matter, err = c.Keyring.Seal(ctx, matterPlace(ws, h.ID), []steward.Scope{steward.HoldScope(h.ID)}, plain); err != nil {
 			return err
@@ -96,7 +108,7 @@ func (c *Custody) Release(ctx context.Context, ws steward.WorkspaceID, id string
 	if err != nil {
 		return err
 	}
-	if h.narrow() {
+	if h.Narrow() {
 		if err := c.Keyring.Shred(ctx, ws, steward.HoldScope(id)); err != nil {
 			return err
 		}
@@ -167,10 +179,10 @@ func (c *Custody) find(ctx context.Context, ws steward.WorkspaceID, id string) (
 // asideAtOnce is how many copies one transaction lays aside.
 const asideAtOnce = 64
 
-// aside copies what is under a hold and sealed under some scopes, before their keys go, unless that is done for all
+// Aside copies what is under a hold and sealed under some scopes, before their keys go, unless that is done for all
 // holds that there are, and names those. Done again it copies the same. all is true where a hold keeps all of the
 // workspace: then nothing may go. One that is placed while it copies is heeded too.
-func (c *Custody) aside(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope, done []string) (copied []string, all bool, err error) {
+func (c *Custody) Aside(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope, done []string) (copied []string, all bool, err error) {
 	for {
 		holds, err := c.Holds.Holds(ctx, ws)
 		if err != nil {
@@ -178,7 +190,7 @@ func (c *Custody) aside(ctx context.Context, ws steward.WorkspaceID, scopes []st
 		}
 		var ids []string
 		for _, h := range holds {
-			if !h.narrow() {
+			if !h.Narrow() {
 				return nil, true, nil
 			}
 			ids = append(ids, h.ID)
@@ -272,7 +284,7 @@ func (c *Custody) walk(ctx context.Context, ws steward.WorkspaceID, holds []Hold
 // matter opens what a narrow hold is on. It is not live where that is gone: the hold was released, by a process that
 // came no further, or after the data was backed up that was put back.
 func (c *Custody) matter(ctx context.Context, ws steward.WorkspaceID, h Hold) (m Matter, live bool, err error) {
-	if !h.narrow() {
+	if !h.Narrow() {
 		return m, false, nil
 	}
 	plain, err := c.Keyring.Open(ctx, matterPlace(ws, h.ID), h.Matter)
@@ -290,7 +302,7 @@ func (c *Custody) matter(ctx context.Context, ws steward.WorkspaceID, h Hold) (m
 
 // open gives the text of a value by its key.
 func (c *Custody) open(at steward.Place, key []byte, sealed steward.Sealed) ([]byte, error) {
-	plain, err := keyring.OpenBox(key, sealed.Box)
+	plain, err := c.Keyring.OpenBox(key, sealed.Box)
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +311,7 @@ func (c *Custody) open(at steward.Place, key []byte, sealed steward.Sealed) ([]b
 			return text, err
 		}
 	}
-	return nil, fmt.Errorf("retention: nobody knows what stands in %s", at.Table)
+	return nil, fmt.Errorf("custody: nobody knows what stands in %s", at.Table)
 }
 
 // may tells whether a thing can be its: what stands beside it in clear says which run it is of, and not always of whom

@@ -1,4 +1,6 @@
-package retention
+// Package custody answers: what do holds keep, and from whom? It copies aside what is about to go; it doesn't know why
+// it goes, nor who decides.
+package custody
 
 import (
 	"context"
@@ -29,8 +31,8 @@ type Hold struct {
 	Matter steward.Sealed   `json:"-"` // a Matter, under the hold's own scope; nothing for a workspace
 }
 
-// narrow tells whether it is on less than all of the workspace.
-func (h Hold) narrow() bool { return h.On == OnPerson || h.On == OnRun }
+// Narrow tells whether it is on less than all of the workspace.
+func (h Hold) Narrow() bool { return h.On == OnPerson || h.On == OnRun }
 
 // Matter is whom or what a hold is on. It holds personal values, and is only stored sealed.
 type Matter struct {
