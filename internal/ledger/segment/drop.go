@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
@@ -41,8 +42,12 @@ func (d Dropper) DropScopes(ctx context.Context, ws steward.WorkspaceID, scopes 
 	return sealed + tail, err
 }
 
-// emptyAtOnce is how many rows of the tail are changed in one transaction, which holds up whoever appends.
-const emptyAtOnce = 256
+const (
+	// emptyAtOnce is how many rows of the tail are read, and changed in one transaction, which holds up whoever appends.
+	emptyAtOnce = 256
+	// emptyPause lies between two such lots, since nothing of it opens any more and appending shouldn't notice.
+	emptyPause = 12 * time.Millisecond
+)
 
 // tail empties parts in the tail. Entries that can't be read are left as they are, and are its error.
 func (d Dropper) tail(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope) (removed int, err error) {
@@ -88,6 +93,14 @@ func (d Dropper) tail(ctx context.Context, ws steward.WorkspaceID, scopes []stew
 			}
 		}
 		removed += some
+		if len(rows) < emptyAtOnce {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return removed, ctx.Err()
+		case <-time.After(emptyPause):
+		}
 	}
 }
 
