@@ -47,18 +47,27 @@ func (e *Engine) Query(user, text string) (*Result, error) { return e.query(user
 func (e *Engine) QueryAll(user, text string) (*Result, error) { return e.query(user, text, true) }
 
 func (e *Engine) query(user, text string, deleted bool) (*Result, error) {
-	src := source(text)
 	q, err := soql.Parse(text)
 	if err != nil {
-		var bad *soql.SyntaxError
-		if errors.As(err, &bad) {
-			return nil, src.point(bad.Row, bad.Column, "MALFORMED_QUERY", bad.Msg)
-		}
-		return nil, fmt.Errorf("query: %w", err)
+		return nil, Misread(text, err)
 	}
+	return e.Run(user, text, q, deleted)
+}
+
+// Misread refuses a text where soql's error says.
+func Misread(text string, err error) error {
+	var bad *soql.SyntaxError
+	if errors.As(err, &bad) {
+		return source(text).point(bad.Row, bad.Column, "MALFORMED_QUERY", bad.Msg)
+	}
+	return fmt.Errorf("query: %w", err)
+}
+
+// Run finds what a query asks for that has been read already. Its positions are those in text.
+func (e *Engine) Run(user, text string, q *soql.Query, deleted bool) (*Result, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	v := e.as(user)
+	v, src := e.as(user), source(text)
 	v.binned = deleted
 	ob, refused := v.objectFrom(src, q)
 	if refused != nil {
