@@ -172,7 +172,7 @@ func (v *Vault) Mentions(ctx context.Context, ws steward.WorkspaceID, person ste
 			if err != nil {
 				return err
 			}
-			if !slices.ContainsFunc(values, func(value string) bool { return mentions(s.Value, value) }) {
+			if !slices.ContainsFunc(values, func(value string) bool { return Mentions(s.Value, value) }) {
 				return nil
 			}
 		}
@@ -219,8 +219,9 @@ func (v *Vault) Opens(ctx context.Context, ws steward.WorkspaceID, ids []string)
 	return there, opened, err
 }
 
-// mentions says that a value stands in a text.
-func mentions(text, value string) bool {
+// Mentions says that a value stands in a text: a name as whole words, whatever the case, a phone number however it is
+// written, an e-mail address.
+func Mentions(text, value string) bool {
 	if d := recognise.Digits(value); len(d) >= recognise.MinPhone && !strings.ContainsFunc(value, unicode.IsLetter) {
 		return strings.Contains(runTogether(text), d[max(0, len(d)-10):])
 	}

@@ -55,6 +55,7 @@ func stock(y *yard) *shelf {
 		}
 		return append(marks, strings.TrimPrefix(string(m.Run), "run_")), nil
 	}
+	y.Custody.Mentions = strings.Contains
 	return s
 }
 
@@ -206,7 +207,7 @@ func TestCopyingAsideAfterACrash(t *testing.T) {
 		}
 		// A release that came no further than the key holds nothing, and is done again.
 		y.must(y.ring.Shred(ctx, ws, steward.HoldScope("hold_1")))
-		if kept, err := y.Custody.Keeps(ctx, ws, []steward.Ref{maria}, []steward.Scope{"conversation/2026-02-10"}); err != nil || len(kept) > 0 {
+		if kept, err := y.Custody.Keeps(ctx, ws, onMaria, []steward.Scope{"conversation/2026-02-10"}); err != nil || len(kept) > 0 {
 			t.Errorf("%v keeps, %v", kept, err)
 		}
 		y.keep("maria said more", ws, steward.ClassConversation)
@@ -217,6 +218,45 @@ func TestCopyingAsideAfterACrash(t *testing.T) {
 			t.Errorf("%d are left", len(got))
 		}
 		y.verify()
+	})
+}
+
+// What lies aside for a hold opens though its scopes' keys are gone: nobody is certified forgotten of whom it speaks.
+func TestWhatLiesAsideKeepsAnErasure(t *testing.T) {
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		y, ctx := newYard(t, on), context.Background()
+		stock(y)
+		y.keep("in run seven maria called", ws, steward.ClassConversation)
+		y.place("hold_1", custody.OnRun, onRun)
+		scope := steward.TimeScope(steward.ClassConversation, y.now)
+		y.pass(40)
+		y.purge()
+		keeps := func(somebody custody.Matter, scopes ...steward.Scope) int {
+			t.Helper()
+			holds, err := y.Custody.Keeps(ctx, ws, somebody, scopes)
+			y.must(err)
+			return len(holds)
+		}
+		aTomas := custody.Matter{Records: []steward.Ref{tomas}}
+		for _, c := range []struct {
+			name     string
+			somebody custody.Matter
+			scopes   []steward.Scope
+			want     int
+		}{
+			{"it names their record", onMaria, nil, 1},
+			{"it has a value of theirs", custody.Matter{Records: aTomas.Records, Values: []string{"Tomas", "called"}}, nil, 1},
+			{"it was sealed under what goes", aTomas, []steward.Scope{scope}, 1},
+			{"it is of somebody else", custody.Matter{Records: aTomas.Records, Values: []string{"Tomas"}}, []steward.Scope{"item/other"}, 0},
+		} {
+			if got := keeps(c.somebody, c.scopes...); got != c.want {
+				t.Errorf("%s: %d holds keep it, want %d", c.name, got, c.want)
+			}
+		}
+		y.must(y.Custody.Release(ctx, ws, "hold_1"))
+		if got := keeps(onMaria, scope); got != 0 {
+			t.Errorf("released, %d keep it", got)
+		}
 	})
 }
 
@@ -313,7 +353,7 @@ func TestWhichHoldsKeepAnErasure(t *testing.T) {
 		y.keep("tomas in run seven", ws, steward.ClassPrompt)
 		keeps := func(who steward.Ref, scopes ...steward.Scope) (ids []string) {
 			t.Helper()
-			holds, err := y.Custody.Keeps(ctx, ws, []steward.Ref{who}, scopes)
+			holds, err := y.Custody.Keeps(ctx, ws, custody.Matter{Records: []steward.Ref{who}}, scopes)
 			y.must(err)
 			for _, h := range holds {
 				ids = append(ids, h.ID)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/retention/custody"
 )
 
 // State is how far an erasure has come. What is done in a state may be done again, so a crash costs nothing but that.
@@ -141,7 +142,11 @@ func (e *Eraser) carryOut(ctx context.Context, ws steward.WorkspaceID, d *Duty, 
 	if err == nil {
 		err = json.Unmarshal(plain, &p)
 	}
-	if err == nil && (d.State == agreed || d.State == Deferred) {
+	begin := d.State == agreed || d.State == Deferred
+	if err == nil && d.State == going {
+		begin, err = e.untouched(ctx, ws, p.Scopes)
+	}
+	if err == nil && begin {
 		err = e.begin(ctx, ws, d, &p, fresh)
 	}
 	what := record{Searched: len(p.Subject.Values) > 0, Found: p.Found, Scopes: p.Scopes}
@@ -157,15 +162,26 @@ func (e *Eraser) carryOut(ctx context.Context, ws steward.WorkspaceID, d *Duty, 
 	return p, err
 }
 
+// untouched tells whether the keys to be destroyed are all there, since they go at once or not at all: what comes
+// between, such as a hold, is heeded then.
+func (e *Eraser) untouched(ctx context.Context, ws steward.WorkspaceID, scopes []steward.Scope) (bool, error) {
+	for _, scope := range scopes {
+		if alive, err := e.Keyring.Alive(ctx, ws, scope); alive || err != nil {
+			return alive, err
+		}
+	}
+	return false, nil
+}
+
 // begin names what goes, as it is by now, unless a hold keeps it.
 func (e *Eraser) begin(ctx context.Context, ws steward.WorkspaceID, d *Duty, p *plan, fresh bool) error {
 	if err := e.Requests.Settle(ctx, ws, d.ID); err != nil {
 		return err
 	}
-	holds, err := e.Custody.Keeps(ctx, ws, p.Subject.Records, p.Scopes)
+	holds, err := e.Custody.Keeps(ctx, ws, custody.Matter{Records: p.Subject.Records, Values: p.Subject.Values}, p.Scopes)
 	if err == nil && len(holds) == 0 && !fresh { // more may be kept of them by now
 		if *p, err = e.find(ctx, ws, p.Subject); err == nil {
-			holds, err = e.Custody.Keeps(ctx, ws, p.Subject.Records, p.Scopes)
+			holds, err = e.Custody.Keeps(ctx, ws, custody.Matter{Records: p.Subject.Records, Values: p.Subject.Values}, p.Scopes)
 		}
 	}
 	if err != nil {

@@ -301,6 +301,30 @@ func (d dyingForgetter) Drop(ctx context.Context, ws steward.WorkspaceID, s rete
 }
 
 // Whatever moment it dies at, what was agreed is carried out by who comes next: right, and once.
+// A hold that comes after an erasure was begun, and before it destroyed anything, is heeded.
+func TestAHoldThatComesBeforeAnythingIsDestroyed(t *testing.T) {
+	onBoth(t, func(t *testing.T, on *postgres.Server) {
+		ctx := context.Background()
+		h := openOn(t, on)
+		kept := h.Duties
+		h.Duties = dyingDuties{kept, &steps{die: 4}} // what goes is named, and nothing gone
+		if _, err := h.Erase(ctx, request(maria)); !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		h.Duties = kept
+		h.must(h.Custody.Place(ctx, ws, custody.Hold{ID: "hold_1", On: custody.OnWorkspace, Ground: "case-1", By: "mem_ada", Since: h.now}, custody.Matter{}))
+		h.must(h.CarryOut(ctx, ws))
+		if d := h.duties(); d[0].State != retention.Deferred || d[0].Hold != "hold_1" || !h.drawers[0].reads(maria) {
+			t.Errorf("%+v", d)
+		}
+		h.must(h.Custody.Release(ctx, ws, "hold_1"))
+		h.must(h.CarryOut(ctx, ws))
+		if h.drawers[0].reads(maria) || len(h.certificates()) != 1 {
+			t.Errorf("it isn't carried out: %+v", h.duties())
+		}
+	})
+}
+
 func TestDyingAtAnyMoment(t *testing.T) {
 	onBoth(t, func(t *testing.T, on *postgres.Server) {
 		ctx := context.Background()

@@ -55,7 +55,7 @@ func under(has, scopes []steward.Scope) bool {
 // Custody has holds reach what they are about: in rows, and in the record.
 func Custody(holds custody.Holds, ring *keyring.Keyring, vault *privacy.Vault, rows Sealed, record ledger.Searcher) (*custody.Custody, error) {
 	compressor, err := layout.NewCompressor()
-	return &custody.Custody{Holds: holds, Keyring: ring, Holders: []custody.Holder{rows, Record{record, compressor}}, Marks: Vault{vault}.Marks}, err
+	return &custody.Custody{Holds: holds, Keyring: ring, Holders: []custody.Holder{rows, Record{record, compressor}}, Marks: Vault{vault}.Marks, Mentions: privacy.Mentions}, err
 }
 
 // Held tells whether anything of a workspace is held.

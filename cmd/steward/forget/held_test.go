@@ -263,7 +263,7 @@ func TestAHoldOnAPersonReachesWhatSpeaksOfThem(t *testing.T) {
 		// What is Tomas's can go. What would take something of Maria's along can't.
 		about := func(ref steward.Ref, scopes ...steward.Scope) int {
 			t.Helper()
-			keeps, err := h.Keeps(ctx, ws, []steward.Ref{ref}, scopes)
+			keeps, err := h.Keeps(ctx, ws, custody.Matter{Records: []steward.Ref{ref}}, scopes)
 			h.must(err)
 			return len(keeps)
 		}

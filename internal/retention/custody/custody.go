@@ -50,6 +50,8 @@ type Custody struct {
 	// Marks gives the words by which what is kept names a matter: ids, and digests that stand for records. A word
 	// is lower-case letters and digits. Some of it may lie aside only.
 	Marks func(ctx context.Context, ws steward.WorkspaceID, m Matter, aside []steward.Place) ([]string, error)
+	// Mentions tells whether a text has a value in it, by which people mention somebody.
+	Mentions func(text, value string) bool
 }
 
 // sought is a hold and the words that say that something is its.
@@ -59,9 +61,9 @@ type sought struct {
 }
 
 // Keeps tells which holds keep an erasure of somebody from being carried out, the oldest first: those on the
-// workspace, on them, and on whoever or whatever else would lose something with the scopes that it destroys.
-// Asked again once they are released, it lists none.
-func (c *Custody) Keeps(ctx context.Context, ws steward.WorkspaceID, records []steward.Ref, scopes []steward.Scope) ([]Hold, error) {
+// workspace, on them, on whoever or whatever else would lose something with the scopes that it destroys, and those for
+// which something about them lies aside, which would still open. Asked again once they are released, it lists none.
+func (c *Custody) Keeps(ctx context.Context, ws steward.WorkspaceID, somebody Matter, scopes []steward.Scope) ([]Hold, error) {
 	all, err := c.Holds.Holds(ctx, ws)
 	if err != nil {
 		return nil, err
@@ -74,17 +76,72 @@ func (c *Custody) Keeps(ctx context.Context, ws steward.WorkspaceID, records []s
 			return nil, err
 		}
 		switch {
-		case !h.Narrow() || slices.ContainsFunc(m.Records, func(ref steward.Ref) bool { return slices.Contains(records, ref) }):
+		case !h.Narrow() || slices.ContainsFunc(m.Records, func(ref steward.Ref) bool { return slices.Contains(somebody.Records, ref) }):
 			keeps[h.ID] = true
-		case live && len(scopes) > 0:
+		case live:
 			others = append(others, h)
 		}
 	}
-	err = c.walk(ctx, ws, others, scopes, func(h Hold, _ Thing, _, _ []byte) error {
-		keeps[h.ID] = true
-		return nil
-	})
-	return slices.DeleteFunc(all, func(h Hold) bool { return !keeps[h.ID] }), err
+	if len(scopes) > 0 {
+		if err := c.walk(ctx, ws, others, scopes, func(h Hold, _ Thing, _, _ []byte) error {
+			keeps[h.ID] = true
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.told(ctx, ws, others, somebody, scopes, keeps); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(h Hold) bool { return !keeps[h.ID] }), nil
+}
+
+// told adds to keeps the holds for which something lies aside that is about somebody.
+func (c *Custody) told(ctx context.Context, ws steward.WorkspaceID, holds []Hold, somebody Matter, scopes []steward.Scope, keeps map[string]bool) error {
+	about := sought{Hold{On: OnPerson}, nil}
+	for _, h := range holds {
+		err := c.Holds.Aside(ctx, ws, h.ID, func(a Aside) (err error) {
+			if keeps[h.ID] {
+				return nil
+			}
+			if about.marks == nil {
+				if about, err = c.seek(ctx, ws, about.Hold, somebody, nil); err != nil {
+					return err
+				}
+			}
+			text, err := c.copied(ctx, ws, a)
+			if steward.KindOf(err) == steward.Gone {
+				return nil // it was released meanwhile
+			}
+			keeps[h.ID] = slices.ContainsFunc(a.Sealed.Scopes, func(scope steward.Scope) bool { return slices.Contains(scopes, scope) }) ||
+				about.its(Thing{At: a.At, Sealed: a.Sealed}, text) ||
+				slices.ContainsFunc(somebody.Values, func(value string) bool { return c.Mentions(string(text), value) })
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copied opens what lies aside.
+func (c *Custody) copied(ctx context.Context, ws steward.WorkspaceID, a Aside) ([]byte, error) {
+	key, err := c.Keyring.Open(ctx, asidePlace(ws, a), a.Key)
+	if err != nil {
+		return nil, err
+	}
+	return c.open(a.At, key, a.Sealed)
+}
+
+// seek gives the words that say that something is a hold's.
+func (c *Custody) seek(ctx context.Context, ws steward.WorkspaceID, h Hold, m Matter, aside []steward.Place) (sought, error) {
+	marks, err := c.Marks(ctx, ws, m, aside)
+	s := sought{h, map[string]bool{}}
+	for _, mark := range marks {
+		s.marks[mark] = mark != ""
+	}
+	return s, err
 }
 
 // Place begins a hold: on what the matter says, or without one on the workspace.
@@ -152,11 +209,7 @@ func (c *Custody) Show(ctx context.Context, ws steward.WorkspaceID, id string, b
 		if seen[a.At] {
 			return nil // it was copied, and isn't gone
 		}
-		key, err := c.Keyring.Open(ctx, asidePlace(ws, a), a.Key)
-		if err != nil {
-			return err
-		}
-		text, err := c.open(a.At, key, a.Sealed)
+		text, err := c.copied(ctx, ws, a)
 		if err != nil {
 			return err
 		}
@@ -240,13 +293,9 @@ func (c *Custody) walk(ctx context.Context, ws steward.WorkspaceID, holds []Hold
 		if err := c.Holds.Aside(ctx, ws, h.ID, func(a Aside) error { aside = append(aside, a.At); return nil }); err != nil {
 			return err
 		}
-		marks, err := c.Marks(ctx, ws, m, aside)
+		s, err := c.seek(ctx, ws, h, m, aside)
 		if err != nil {
 			return err
-		}
-		s := sought{h, map[string]bool{}}
-		for _, mark := range marks {
-			s.marks[mark] = mark != ""
 		}
 		all = append(all, s)
 	}
