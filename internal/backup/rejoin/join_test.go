@@ -446,6 +446,30 @@ func TestWhatWasForgottenSinceGoesAgain(t *testing.T) {
 	})
 }
 
+// A workspace that was closed has no key any more. What is remembered of it, from before the backup or behind it, keeps
+// nobody from restoring the others.
+func TestClosedWorkspacesKeepNobodyFromRestoring(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	sign := func(d *data, ws steward.WorkspaceID) {
+		_, err := d.Append(ctx, ws, ledger.Entry{Kind: ledger.LedgerRead, Caller: "mem_1", Outcome: ledger.OK})
+		must(t, err)
+		_, err = d.Checkpoint(ctx, ws)
+		must(t, err)
+	}
+	w.use(func(d *data) { w.append(d, 20); sign(d, "ws_2") })
+	b := w.backup()
+	w.use(func(d *data) { sign(d, "ws_2"); sign(d, "ws_3") })
+	for _, closed := range []steward.WorkspaceID{"ws_2", "ws_3"} {
+		must(t, w.keys.ShredWorkspace(ctx, closed))
+	}
+	joined, err := w.restore(b, nil)
+	if err != nil || len(joined.Lost) > 0 {
+		t.Fatalf("%+v %v", joined, err)
+	}
+	w.use(func(d *data) { w.verify(d, 21) })
+}
+
 // broken fails at one of its uses, as if the power went.
 type broken struct {
 	segment.Blobs
