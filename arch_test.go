@@ -48,11 +48,13 @@ var house = []room{
 	{"internal/backup/rejoin", "backup blob ledger ledger/segment ledger/segment/columns ledger/tree", "does an old one fit the keys and signatures of today?"},
 	{"internal/ledger/export", "ledger ledger/ocsf ledger/segment/columns ledger/tlog ledger/tree", "what leaves as a file?"},
 	{"internal/insight", "", "what do the numbers say?"},
+	{"internal/credential", "", "what did a system grant a member, and whose turn is it to renew that?"},
 	{"internal/config", "", "what can be set?"},
 	{"internal/soql", "", "Salesforce's query language, its grammar only"},
 
 	// One kind of system or model each, behind the seam of its parent.
 	{"internal/connector/salesforce", "connector soql", "one system; quotes values by the grammar"},
+	{"internal/connector/salesforce/oauth", "connector credential", "how does it give, renew and take back tokens?"},
 	{"internal/llm/rules", "llm", "one model"},
 
 	// An org to try all of it against. It shares the grammar with us and nothing else.
@@ -64,14 +66,14 @@ var house = []room{
 	// What puts the steps in their order.
 	{"internal/retention/custody", "", "what do holds keep, and from whom?"},
 	{"internal/retention", "retention/custody ledger keyring", "forgetting is on record, and is destroying keys; what is kept it reaches through an interface of its own"},
-	{"internal/gateway", "identity policy privacy connector llm ledger", "the one door: it alone strings the steps together"},
+	{"internal/gateway", "identity policy privacy connector credential llm ledger", "the one door: it alone strings the steps together"},
 	{"internal/agent", "gateway insight identity policy llm connector ledger", "acts through the door; of the steps it uses the words"},
 
 	// The edges.
 	{"internal/store/database", "", "how is a transaction durable, and whose rows may it touch?"},
 	{"internal/store", "store/database backup identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent", "implements the small Store interfaces that they declare"},
 	{"internal/store/forgetting", "store/database keyring retention retention/custody", "what of forgetting outlasts a process"},
-	{"internal/store/storetest", "identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent", "one conformance suite for each of those interfaces; it knows no database"},
+	{"internal/store/storetest", "credential identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent", "one conformance suite for each of those interfaces; it knows no database"},
 	{"internal/store/storetest/postgres", "", "a server to test on; in tests only"},
 	{"internal/api/wire", "ledger llm", "the JSON that goes over the wire, for whoever speaks to the API"},
 	{"internal/api", "api/wire agent gateway retention retention/custody identity policy ledger ledger/tlog ledger/export", "shows what they answer, in their words"},

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -11,16 +9,15 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/connector"
+	"github.com/stewardhq/steward/internal/credential"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/policy"
 )
 
-// credential is what is sealed of a member's sign-in at a system.
-type credential struct {
-	AccessToken string `json:"access_token"`
-	UserID      string `json:"user_id"`      // who the system says the member is
-	InstanceURL string `json:"instance_url"` // whom it was handed over for; nobody else is ever given it
+// keep seals and opens credentials.
+func (g *Gateway) keep() credential.Keep {
+	return credential.Keep{Store: g.Credentials, Sealer: g.Sealer, Now: g.Now}
 }
 
 // session gathers what a call acts with: the member's own credential on the workspace's connection.
@@ -33,30 +30,26 @@ func (g *Gateway) session(ctx context.Context, caller identity.Caller, id stewar
 }
 
 // credential opens the member's own credential. An error of kind Unauthenticated says what to connect.
-func (g *Gateway) credential(ctx context.Context, caller identity.Caller, id steward.ConnectionID) (Connection, credential, error) {
+func (g *Gateway) credential(ctx context.Context, caller identity.Caller, id steward.ConnectionID) (Connection, credential.Grant, error) {
 	connection, err := g.Connections.Connection(ctx, caller.Workspace(), id)
 	if err != nil {
 		if steward.KindOf(err) == steward.NotFound {
 			err = steward.Errorf(steward.Unauthenticated, "%s isn't connected to this workspace yet; an administrator connects it with `steward connect %s`", id, id).Because(err)
 		}
-		return Connection{}, credential{}, err
+		return Connection{}, credential.Grant{}, err
 	}
-	sealed, err := g.Connections.Credential(ctx, caller.Workspace(), id, caller.Member())
+	sealed, err := g.Credentials.Credential(ctx, caller.Workspace(), id, caller.Member())
 	if kind := steward.KindOf(err); err != nil && (kind == steward.NotFound || kind == steward.Gone) {
-		return Connection{}, credential{}, steward.Errorf(steward.Unauthenticated, "you have not connected your own %s account; do so with `steward connect %s`", id, id).Because(err)
+		return Connection{}, credential.Grant{}, steward.Errorf(steward.Unauthenticated, "you have not connected your own %s account; do so with `steward connect %s`", id, id).Because(err)
 	} else if err != nil {
-		return Connection{}, credential{}, err
+		return Connection{}, credential.Grant{}, err
 	}
-	plain, err := g.Sealer.Open(ctx, credentialPlace(caller.Workspace(), id, caller.Member()), sealed)
+	secret, err := g.keep().Open(ctx, credential.Owner{Workspace: caller.Workspace(), Connection: id, Member: caller.Member()}, sealed)
 	if err != nil {
-		return Connection{}, credential{}, err
-	}
-	var secret credential
-	if err := json.Unmarshal(plain, &secret); err != nil {
-		return Connection{}, credential{}, fmt.Errorf("gateway: credential: %w", err)
+		return Connection{}, credential.Grant{}, err
 	}
 	if secret.InstanceURL != connection.InstanceURL {
-		return Connection{}, credential{}, steward.Errorf(steward.Unauthenticated, "%s is at another address since you connected your account; connect it again with `steward connect %s`", id, id)
+		return Connection{}, credential.Grant{}, steward.Errorf(steward.Unauthenticated, "%s is at another address since you connected your account; connect it again with `steward connect %s`", id, id)
 	}
 	return connection, secret, nil
 }
@@ -77,40 +70,53 @@ func (g *Gateway) accounts(ctx context.Context, caller identity.Caller) ([]strin
 	return own, nil
 }
 
-func (g *Gateway) sessionWith(ws steward.WorkspaceID, c Connection, secret credential) (connector.Session, error) {
+func (g *Gateway) sessionWith(ws steward.WorkspaceID, c Connection, granted credential.Grant) (connector.Session, error) {
 	client, err := g.Client(ws, c.InstanceURL)
 	return connector.Session{
-		Connection: c.ID, InstanceURL: c.InstanceURL, AccessToken: connector.Secret(secret.AccessToken), HTTP: client,
+		Connection: c.ID, InstanceURL: c.InstanceURL, AccessToken: connector.Secret(granted.AccessToken), HTTP: client,
 	}, err
 }
 
-// Connect links a member to a system with their own credential, after asking the system whose it is.
+// Connect links a member to a system with a token that somebody has at hand.
 func (g *Gateway) Connect(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID, instanceURL, accessToken string) (connector.Identity, error) {
-	var who connector.Identity
+	return g.ConnectBy(ctx, caller, member, id, func(context.Context) (credential.Grant, error) {
+		if accessToken == "" {
+			return credential.Grant{}, steward.Errorf(steward.Invalid, "an access token is needed to connect")
+		}
+		return credential.Grant{InstanceURL: strings.TrimRight(instanceURL, "/"), AccessToken: accessToken}, nil
+	})
+}
+
+// ConnectBy links a member to a system with what the system grants them, after asking it whose that is. A grant that
+// can't be used is revoked.
+func (g *Gateway) ConnectBy(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID, grant func(context.Context) (credential.Grant, error)) (who connector.Identity, err error) {
 	// The name of a system that doesn't exist is free text: not for the ledger.
 	if _, ok := g.Connectors[string(id)]; !ok {
 		return who, steward.Errorf(steward.Invalid, "Steward can't connect to %q; it knows %s", id, strings.Join(slices.Sorted(maps.Keys(g.Connectors)), ", "))
 	}
-	err := g.Govern(ctx, caller, Act{
+	err = g.Govern(ctx, caller, Act{
 		Kind: ledger.ConnectionAdded, Action: policy.Manage, Stored: "connections", Owner: member, System: string(id),
-	}, func(ctx context.Context) (err error) {
-		who, err = g.connect(ctx, caller, member, id, instanceURL, accessToken)
-		return err
+	}, func(ctx context.Context) error {
+		granted, err := grant(ctx)
+		if err != nil {
+			return err
+		}
+		if who, err = g.connect(ctx, caller, member, id, granted); err != nil {
+			return g.giveBack(ctx, credential.Owner{Workspace: caller.Workspace(), Connection: id, Member: member}, granted, err)
+		}
+		return nil
 	})
 	return who, err
 }
 
-func (g *Gateway) connect(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID, instanceURL, accessToken string) (connector.Identity, error) {
-	address, err := url.Parse(strings.TrimRight(instanceURL, "/"))
+func (g *Gateway) connect(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID, granted credential.Grant) (connector.Identity, error) {
+	address, err := url.Parse(granted.InstanceURL)
 	if err != nil || address.Host == "" || address.Path != "" || address.RawQuery != "" || address.User != nil ||
 		(address.Scheme != "https" && address.Scheme != "http") {
 		return connector.Identity{}, steward.Errorf(steward.Invalid, "the instance URL looks like https://acme.my.salesforce.com, without a path")
 	}
-	if accessToken == "" {
-		return connector.Identity{}, steward.Errorf(steward.Invalid, "an access token is needed to connect")
-	}
-	secret := credential{AccessToken: accessToken, InstanceURL: address.String()}
-	link := Connection{ID: id, InstanceURL: address.String(), Created: g.Now()}
+	granted.InstanceURL = address.String()
+	link := Connection{ID: id, InstanceURL: granted.InstanceURL, Created: g.Now()}
 	known, err := g.Connections.Connection(ctx, caller.Workspace(), id)
 	switch {
 	case err == nil:
@@ -124,7 +130,7 @@ func (g *Gateway) connect(ctx context.Context, caller identity.Caller, member st
 	case caller.Role() != steward.Admin:
 		return connector.Identity{}, steward.Errorf(steward.Denied, "%s isn't connected to this workspace yet; an administrator has to connect it first", id)
 	}
-	session, err := g.sessionWith(caller.Workspace(), link, secret)
+	session, err := g.sessionWith(caller.Workspace(), link, granted)
 	if err != nil {
 		return connector.Identity{}, err
 	}
@@ -132,33 +138,34 @@ func (g *Gateway) connect(ctx context.Context, caller identity.Caller, member st
 	if err != nil {
 		return connector.Identity{}, err
 	}
-	if link.OrgID != "" && link.OrgID != who.OrgID {
-		return connector.Identity{}, steward.Errorf(steward.Conflict, "this credential belongs to another organisation than the one connected; use one of the same organisation")
+	for _, org := range []string{link.OrgID, granted.OrgID} {
+		if org != "" && org != who.OrgID {
+			return connector.Identity{}, steward.Errorf(steward.Conflict, "this credential belongs to another organisation than the one connected; use one of the same organisation")
+		}
 	}
-	link.OrgID, secret.UserID = who.OrgID, who.UserID
-	plain, err := json.Marshal(secret)
-	if err != nil {
-		return connector.Identity{}, fmt.Errorf("gateway: credential: %w", err)
-	}
+	link.OrgID, granted.OrgID, granted.UserID = who.OrgID, who.OrgID, who.UserID
 	// A key of its own each time: the one of before can go, and once it is gone one can connect again.
 	scope := steward.CredentialScope(id, member) + steward.Scope("/"+steward.NewID(g.Rand, "cred"))
-	sealed, err := g.Sealer.Seal(ctx, credentialPlace(caller.Workspace(), id, member), []steward.Scope{scope}, plain)
+	owner := credential.Owner{Workspace: caller.Workspace(), Connection: id, Member: member}
+	sealed, err := g.keep().Seal(ctx, owner, []steward.Scope{scope}, granted)
 	if err != nil {
 		return connector.Identity{}, err
 	}
 	if err := g.Connections.PutConnection(ctx, caller.Workspace(), link); err != nil {
 		return connector.Identity{}, err
 	}
-	before, err := g.Connections.Credential(ctx, caller.Workspace(), id, member)
+	before, err := g.Credentials.Credential(ctx, caller.Workspace(), id, member)
 	if err != nil && steward.KindOf(err) != steward.NotFound {
 		return connector.Identity{}, err
 	}
-	if err := g.Connections.PutCredential(ctx, caller.Workspace(), id, member, sealed); err != nil || len(before.Scopes) == 0 {
+	// What stays valid there and can't be opened here any more would be nobody's to end.
+	if old, err := g.keep().Open(ctx, owner, before); err == nil && old.LoginURL != "" {
+		if err := g.end(ctx, owner, old); err != nil {
+			return connector.Identity{}, err
+		}
+	}
+	if err := g.Credentials.PutCredential(ctx, caller.Workspace(), id, member, sealed); err != nil || len(before.Scopes) == 0 {
 		return who, err
 	}
 	return who, g.Shredder.Shred(ctx, caller.Workspace(), before.Scopes...)
-}
-
-func credentialPlace(ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID) steward.Place {
-	return steward.Place{Workspace: ws, Table: "credentials", Row: string(id) + "/" + string(m)}
 }

@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -10,16 +10,11 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/connector"
+	"github.com/stewardhq/steward/internal/credential"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/policy"
 )
-
-// CredentialDropper removes credentials.
-type CredentialDropper interface {
-	// DropCredential removes a member's; there need be none.
-	DropCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID) error
-}
 
 // revoker is a connector of a system that can be told to accept a credential no more.
 type revoker interface {
@@ -63,7 +58,7 @@ func (g *Gateway) Disconnect(ctx context.Context, caller identity.Caller, member
 }
 
 func (g *Gateway) disconnect(ctx context.Context, ws steward.WorkspaceID, member steward.MemberID, id steward.ConnectionID) (Disconnected, error) {
-	sealed, err := g.Connections.Credential(ctx, ws, id, member)
+	sealed, err := g.Credentials.Credential(ctx, ws, id, member)
 	if steward.KindOf(err) == steward.NotFound {
 		return Disconnected{}, steward.Errorf(steward.NotFound, "there is no %s account to disconnect; none is connected for this member", id).Because(err)
 	}
@@ -71,7 +66,12 @@ func (g *Gateway) disconnect(ctx context.Context, ws steward.WorkspaceID, member
 		return Disconnected{}, err
 	}
 	done := Disconnected{Member: member, System: id, Scopes: sealed.Scopes}
-	if failed := g.revoke(ctx, ws, member, id, sealed); failed != nil {
+	owner := credential.Owner{Workspace: ws, Connection: id, Member: member}
+	granted, failed := g.keep().Open(ctx, owner, sealed)
+	if failed == nil {
+		failed = g.end(ctx, owner, granted)
+	}
+	if failed != nil {
 		done.Why = steward.Message(failed)
 	} else {
 		done.Revoked = true
@@ -84,26 +84,36 @@ func (g *Gateway) disconnect(ctx context.Context, ws steward.WorkspaceID, member
 	return done, g.Credentials.DropCredential(context.WithoutCancel(ctx), ws, id, member)
 }
 
-// revoke tells a system to accept a credential no more.
-func (g *Gateway) revoke(ctx context.Context, ws steward.WorkspaceID, member steward.MemberID, id steward.ConnectionID, sealed steward.Sealed) error {
-	system, can := g.Connectors[string(id)].(revoker)
-	if !can {
-		return steward.Errorf(steward.Upstream, "Steward can't tell %s so; end the session there", id)
-	}
-	plain, err := g.Sealer.Open(ctx, credentialPlace(ws, id, member), sealed)
-	if err != nil {
-		return err
-	}
-	var secret credential
-	if err := json.Unmarshal(plain, &secret); err != nil {
-		return err
-	}
-	// Whom it was handed over for, though the connection may lead elsewhere by now.
-	session, err := g.sessionWith(ws, Connection{ID: id, InstanceURL: secret.InstanceURL}, secret)
-	if err != nil {
-		return err
-	}
+// end tells whoever gave a grant to accept it no more: the login server, or where there was none the system itself.
+func (g *Gateway) end(ctx context.Context, of credential.Owner, granted credential.Grant) error {
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
+	if renewer := g.Renewers[string(of.Connection)]; renewer != nil && granted.LoginURL != "" {
+		client, err := g.Client(of.Workspace, granted.LoginURL)
+		if err != nil {
+			return err
+		}
+		return renewer.Revoke(ctx, client, granted)
+	}
+	system, can := g.Connectors[string(of.Connection)].(revoker)
+	if !can {
+		return steward.Errorf(steward.Upstream, "Steward can't tell %s so; end the session there", of.Connection)
+	}
+	// Whom it was handed over for, though the connection may lead elsewhere by now.
+	session, err := g.sessionWith(of.Workspace, Connection{ID: of.Connection, InstanceURL: granted.InstanceURL}, granted)
+	if err != nil {
+		return err
+	}
 	return system.Revoke(ctx, session)
+}
+
+// giveBack ends a grant that came to nothing, and says so in the error where it can't be ended.
+func (g *Gateway) giveBack(ctx context.Context, of credential.Owner, granted credential.Grant, why error) error {
+	if granted.LoginURL == "" {
+		return why // it was somebody's before
+	}
+	if err := g.end(context.WithoutCancel(ctx), of, granted); err != nil {
+		return steward.Errorf(steward.KindOf(why), "%s. What %s granted could not be revoked; end the session there", steward.Message(why), of.Connection).Because(errors.Join(why, err))
+	}
+	return why
 }

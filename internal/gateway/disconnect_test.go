@@ -40,7 +40,7 @@ func TestDisconnect(t *testing.T) {
 	crm := &revocable{system: h.system}
 	h.Connectors["crm"] = crm
 	ana, ben, admin := h.ana(), h.ben(), h.admin()
-	sealed, err := h.Connections.Credential(ctx, h.ws, "crm", ana.Member())
+	sealed, err := h.Credentials.Credential(ctx, h.ws, "crm", ana.Member())
 	h.must(err)
 
 	for _, c := range []struct {
@@ -73,7 +73,7 @@ func TestDisconnect(t *testing.T) {
 	if _, err := h.Sealer.Open(ctx, at, sealed); steward.KindOf(err) != steward.Gone {
 		t.Errorf("the credential opens: %v", err)
 	}
-	if _, err := h.Connections.Credential(ctx, h.ws, "crm", ana.Member()); steward.KindOf(err) != steward.NotFound {
+	if _, err := h.Credentials.Credential(ctx, h.ws, "crm", ana.Member()); steward.KindOf(err) != steward.NotFound {
 		t.Errorf("the row is there: %v", err)
 	}
 	_, err = h.try(ana, h.ask(ana, "how is the deal?"), "crm_read", readDeal)
@@ -86,7 +86,7 @@ func TestDisconnect(t *testing.T) {
 
 	// Whatever the system says, the key goes.
 	crm.fail = steward.Errorf(steward.Upstream, "the system is down; try again").Because(errors.New("refused"))
-	sealed, err = h.Connections.Credential(ctx, h.ws, "crm", ben.Member())
+	sealed, err = h.Credentials.Credential(ctx, h.ws, "crm", ben.Member())
 	h.must(err)
 	done, err = h.Disconnect(ctx, admin, ben.Member(), "crm")
 	if err != nil || done.Revoked || done.Why != "the system is down; try again" {
@@ -111,7 +111,7 @@ func TestDisconnect(t *testing.T) {
 				t.Errorf("the key of before is there: %v", err)
 			}
 		}
-		again, err := h.Connections.Credential(ctx, h.ws, "crm", ana.Member())
+		again, err := h.Credentials.Credential(ctx, h.ws, "crm", ana.Member())
 		h.must(err)
 		scopes = again.Scopes
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/connector"
+	"github.com/stewardhq/steward/internal/credential"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/llm"
@@ -36,7 +37,8 @@ type Gateway struct {
 	Proposals   ProposalStore
 	Usage       UsageStore
 	Sealer      steward.Sealer
-	Credentials CredentialDropper
+	Credentials credential.Store
+	Renewers    map[string]Renewer // by the name of their system; none for those whose credentials only people can renew
 	Shredder    interface {
 		Shred(ctx context.Context, ws steward.WorkspaceID, scopes ...steward.Scope) error
 	}

@@ -15,17 +15,13 @@ type Connection struct {
 	Created     time.Time
 }
 
-// ConnectionStore keeps connections, and each member's credential on them, sealed.
+// ConnectionStore keeps connections.
 type ConnectionStore interface {
 	// Connection is NotFound where the workspace has none of this id.
 	Connection(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID) (Connection, error)
 	Connections(ctx context.Context, ws steward.WorkspaceID) ([]Connection, error)
 	// PutConnection adds or replaces.
 	PutConnection(ctx context.Context, ws steward.WorkspaceID, c Connection) error
-	// Credential is NotFound where the member has not connected.
-	Credential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID) (steward.Sealed, error)
-	// PutCredential adds or replaces.
-	PutCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID, s steward.Sealed) error
 }
 
 // Status is where a proposal stands.

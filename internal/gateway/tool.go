@@ -49,7 +49,11 @@ func (g *Gateway) toolTarget(ctx context.Context, caller identity.Caller, call C
 	if t.tool.Effect == steward.Read || call.previewing {
 		return t, nil
 	}
-	return t, t.look(ctx)
+	if err := t.look(ctx); err != nil {
+		return t, err
+	}
+	t.session, err = g.session(ctx, caller, system) // the look may have had it renewed
+	return t, err
 }
 
 // look reads what a write would change, itself a call through the gateway, and, where the write was
@@ -186,7 +190,9 @@ func (t *toolTarget) act(ctx context.Context) (Result, done, error) {
 		}
 	}
 	if t.call.previewing {
-		preview, err := t.connector.Preview(ctx, t.session, t.tool.Name, args)
+		preview, err := renewed(ctx, t, func(s connector.Session) (connector.Preview, error) {
+			return t.connector.Preview(ctx, s, t.tool.Name, args)
+		})
 		if err != nil {
 			return Result{}, t.g.done(outcomeBody{}, 0, err), t.masked(ctx, err)
 		}
@@ -199,7 +205,9 @@ func (t *toolTarget) act(ctx context.Context) (Result, done, error) {
 			return Result{}, done{}, err
 		}
 	}
-	reply, err := t.connector.Call(ctx, t.session, t.tool.Name, args)
+	reply, err := renewed(ctx, t, func(s connector.Session) (connector.Reply, error) {
+		return t.connector.Call(ctx, s, t.tool.Name, args)
+	})
 	// What was done is done and counts, whether or not anybody still waits for it.
 	ctx = context.WithoutCancel(ctx)
 	if spent, counts := t.spent(reply, err); counts {

@@ -53,7 +53,7 @@ func (s Gateway) PutConnection(ctx context.Context, ws steward.WorkspaceID, c ga
 	return err
 }
 
-// Credential implements gateway.ConnectionStore.
+// Credential implements credential.Store.
 func (s Gateway) Credential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID) (steward.Sealed, error) {
 	var scopes string
 	var sealed steward.Sealed
@@ -66,7 +66,7 @@ func (s Gateway) Credential(ctx context.Context, ws steward.WorkspaceID, id stew
 	return sealed, err
 }
 
-// PutCredential implements gateway.ConnectionStore.
+// PutCredential implements credential.Store.
 func (s Gateway) PutCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID, sealed steward.Sealed) error {
 	_, err := s.db.Exec(ctx, within(ws), `INSERT INTO credentials (workspace, connection, member, scopes, box) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (workspace, connection, member) DO UPDATE SET scopes = excluded.scopes, box = excluded.box`,
@@ -74,7 +74,14 @@ func (s Gateway) PutCredential(ctx context.Context, ws steward.WorkspaceID, id s
 	return err
 }
 
-// DropCredential implements gateway.CredentialDropper.
+// SwapCredential implements credential.Store. No two seals are the same, so a box names its version.
+func (s Gateway) SwapCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID, was, now steward.Sealed) (bool, error) {
+	n, err := s.db.Exec(ctx, within(ws), `UPDATE credentials SET scopes = $4, box = $5 WHERE workspace = $1 AND connection = $2 AND member = $3 AND box = $6`,
+		ws, id, m, now.ScopeList(), now.Box, was.Box)
+	return n == 1, err
+}
+
+// DropCredential implements credential.Store.
 func (s Gateway) DropCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID) error {
 	_, err := s.db.Exec(ctx, within(ws), `DELETE FROM credentials WHERE workspace = $1 AND connection = $2 AND member = $3`, ws, id, m)
 	return err

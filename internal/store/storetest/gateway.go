@@ -3,18 +3,22 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/credential"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 )
 
-// Gateway holds s, which must be empty, to the contracts of the gateway's three stores. The workspaces
+// Gateway holds s, which must be empty, to the contracts of the gateway's stores. The workspaces
 // that its rows belong to are added to w.
 func Gateway(t *testing.T, s interface {
 	gateway.ConnectionStore
+	credential.Store
 	gateway.ProposalStore
 	gateway.UsageStore
 }, w identity.WorkspaceStore) {
@@ -69,6 +73,37 @@ func Gateway(t *testing.T, s interface {
 		want(t, got, err, sealed("other"))
 		wantKind(t, s.PutCredential(ctx, other, "mail", "mem_a", sealed("three")), steward.NotFound)
 		none(other, "mail", "mem_a")
+
+		swap := func(w steward.WorkspaceID, m steward.MemberID, was, now string, swapped bool) {
+			t.Helper()
+			got, err := s.SwapCredential(ctx, w, "salesforce", m, sealed(was), sealed(now))
+			want(t, got, err, swapped)
+		}
+		swap(ws, "mem_a", "one", "three", false) // it isn't that one any more
+		swap(other, "mem_a", "two", "three", false)
+		swap(ws, "mem_b", "two", "three", false)
+		swap(ws, "mem_a", "two", "three", true)
+		swap(ws, "mem_a", "two", "four", false)
+		got, err = s.Credential(ctx, ws, "salesforce", "mem_a")
+		want(t, got, err, sealed("three"))
+		must(t, s.DropCredential(ctx, ws, "salesforce", "mem_a"))
+		must(t, s.DropCredential(ctx, ws, "salesforce", "mem_a"))
+		none(ws, "salesforce", "mem_a")
+		swap(ws, "mem_a", "three", "four", false)
+		var won atomic.Int64
+		must(t, s.PutCredential(ctx, ws, "salesforce", "mem_a", sealed("first")))
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				if ok, err := s.SwapCredential(ctx, ws, "salesforce", "mem_a", sealed("first"), sealed(fmt.Sprint("second ", i))); err != nil {
+					t.Error(err)
+				} else if ok {
+					won.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		want(t, won.Load(), nil, 1)
 	})
 
 	proposal := func(id steward.ProposalID, age time.Duration) gateway.ProposalRow {
