@@ -214,37 +214,37 @@ func (c *Closer) Run(ctx context.Context) {
 	every(ctx, closeEvery, c.Log, "deleting closed workspaces", c.CarryOut)
 }
 
-// CameBack removes again what of deleted workspaces a backup put back. Their keys are gone for ever, so nothing of it opens.
+// CameBack removes again what of deleted workspaces a backup put back. Their keys are gone for ever, so nothing of it
+// opens. What can't be removed in one keeps none of the others.
 func (c *Closer) CameBack(ctx context.Context) error {
 	all, err := c.Workspaces(ctx)
 	if err != nil {
 		return err
 	}
 	for _, ws := range all {
-		if _, err := c.Keyring.Derive(ctx, ws, steward.WorkspaceScope, "closing"); steward.KindOf(err) != steward.Gone {
-			continue
-		}
-		closing, known, err := c.Closings.Closing(ctx, ws)
-		if err != nil {
-			return err
-		}
-		if known && closing.State == Ending {
-			continue // it isn't deleted yet, and is carried out
-		}
-		c.Log.Warn("a deleted workspace came back with a backup and is removed", slog.String("workspace", string(ws)))
-		if err := c.Estate.Remove(ctx, ws); err != nil {
-			return err
-		}
-		if _, err := c.Objects(ctx, ws); err != nil {
-			return err
-		}
-		if known && closing.State != Deleted {
-			if err := c.Closings.DropClosing(ctx, ws, closing.State); err != nil {
-				return err
-			}
+		if failed := c.cameBack(ctx, ws); failed != nil {
+			err = errors.Join(err, fmt.Errorf("workspace %s: %w", ws, failed))
 		}
 	}
-	return nil
+	return err
+}
+
+func (c *Closer) cameBack(ctx context.Context, ws steward.WorkspaceID) error {
+	if _, err := c.Keyring.Derive(ctx, ws, steward.WorkspaceScope, "closing"); steward.KindOf(err) != steward.Gone {
+		return err
+	}
+	closing, known, err := c.Closings.Closing(ctx, ws)
+	if err != nil || known && closing.State == Ending { // which isn't deleted yet, and is carried out
+		return err
+	}
+	c.Log.Warn("a deleted workspace came back with a backup and is removed", slog.String("workspace", string(ws)))
+	if err := c.Estate.Remove(ctx, ws); err != nil {
+		return err
+	}
+	if _, err := c.Objects(ctx, ws); err != nil || !known || closing.State == Deleted {
+		return err
+	}
+	return c.Closings.DropClosing(ctx, ws, closing.State)
 }
 
 // CarryOut does what is due in all workspaces that are closed. What can't be done in one keeps none of the others.

@@ -98,9 +98,13 @@ func (e *Eraser) Run(ctx context.Context) {
 // CarryOut goes on with every duty of a workspace: what was deferred and is released by now, what a crash
 // interrupted, what became complete. One that is past its due date is an error in the log each time, and an entry.
 func (e *Eraser) CarryOut(ctx context.Context, ws steward.WorkspaceID) error {
-	e.turn.Lock()
-	defer e.turn.Unlock()
-	all, failed := e.Duties.Duties(ctx, ws)
+	done, err := e.turns.take(ctx, ws)
+	if err != nil {
+		return err
+	}
+	defer done()
+	all, err := e.Duties.Duties(ctx, ws)
+	failed := errors.Join(err, e.lapse(ctx, ws))
 	for _, d := range all {
 		if d.State == Complete {
 			continue

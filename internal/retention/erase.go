@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"log/slog"
 	"slices"
@@ -82,7 +83,7 @@ type Eraser struct {
 	Now        func() time.Time
 	Rand       io.Reader
 
-	turn sync.Mutex // one erasure is carried out at a time
+	turns turns // one erasure of a workspace is carried out at a time
 }
 
 // Erase forgets somebody. Where there are several administrators, the first to ask only asks, and another
@@ -102,8 +103,11 @@ func (e *Eraser) Erase(ctx context.Context, r Request) (Erasure, error) {
 	if err != nil {
 		return erasure, err
 	}
-	e.turn.Lock()
-	defer e.turn.Unlock()
+	done, err := e.turns.take(ctx, r.Workspace)
+	if err != nil {
+		return erasure, err
+	}
+	defer done()
 	d, err := e.duty(ctx, r, about, erasure.ID)
 	if err != nil {
 		return erasure, err
@@ -195,6 +199,51 @@ func (e *Eraser) about(ctx context.Context, ws steward.WorkspaceID, s Subject) (
 	slices.Sort(names)
 	_, _ = about.Write([]byte(strings.Join(names, "\n")))
 	return about.Sum(nil), nil
+}
+
+// lapse drops requests that waited too long to count.
+func (e *Eraser) lapse(ctx context.Context, ws steward.WorkspaceID) error {
+	asked, err := e.Requests.Waiting(ctx, ws)
+	for _, a := range asked {
+		if e.Now().Sub(a.At) >= waits {
+			err = errors.Join(err, e.Requests.Settle(ctx, ws, a.ID))
+		}
+	}
+	return err
+}
+
+// turns has one at a time do what is done for a workspace.
+type turns struct {
+	mu    sync.Mutex
+	taken map[steward.WorkspaceID]chan struct{} // closed when it is free again
+}
+
+// take waits until it is free, or ctx ends.
+func (t *turns) take(ctx context.Context, ws steward.WorkspaceID) (done func(), err error) {
+	for {
+		t.mu.Lock()
+		before := t.taken[ws]
+		if before == nil {
+			mine := make(chan struct{})
+			if t.taken == nil {
+				t.taken = map[steward.WorkspaceID]chan struct{}{}
+			}
+			t.taken[ws] = mine
+			t.mu.Unlock()
+			return func() {
+				t.mu.Lock()
+				delete(t.taken, ws)
+				t.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		t.mu.Unlock()
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // List tells what is asked for and what came of it: requests that wait, and then duties, the oldest first.

@@ -289,6 +289,10 @@ func TestTwoHaveToAgree(t *testing.T) {
 		if late.Status != "waiting" || late.ID == first.ID {
 			t.Fatalf("agreed with a request of a month ago: %+v", late)
 		}
+		h.must(h.CarryOut(context.Background(), ws))
+		if waiting, err := h.Requests.Waiting(context.Background(), ws); err != nil || len(waiting) != 1 || waiting[0].ID != late.ID {
+			t.Errorf("what lapsed is kept: %+v, %v", waiting, err)
+		}
 		done, err := h.Erase(context.Background(), ada)
 		h.must(err)
 		if done.Status != "forgotten" || done.ID != late.ID || h.drawers[0].reads(maria) || !h.drawers[0].reads(tomas) {
@@ -327,6 +331,39 @@ func TestARequestThatWaitedIsUsedUp(t *testing.T) {
 			t.Errorf("what was carried out counts as another's consent: %+v", next)
 		}
 	})
+}
+
+// unhurried is somebody who keeps things, and whom trying them takes until it is let go.
+type unhurried struct {
+	retention.Forgetter
+	begun, end chan struct{}
+}
+
+func (s unhurried) Try(ctx context.Context, ws steward.WorkspaceID, f retention.Found) (there, opened int, err error) {
+	close(s.begun)
+	<-s.end
+	return s.Forgetter.Try(ctx, ws, f)
+}
+
+func TestASlowErasureHoldsUpItsWorkspaceOnly(t *testing.T) {
+	h := openOn(t, nil)
+	s := unhurried{h.Forgetters[0], make(chan struct{}), make(chan struct{})}
+	h.Forgetters = []retention.Forgetter{s}
+	first := make(chan error)
+	go func() {
+		_, err := h.Erase(context.Background(), request(maria))
+		first <- err
+	}()
+	<-s.begun
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if err := h.CarryOut(ctx, ws); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it waits for longer than who asks: %v", err)
+	}
+	h.must(h.CarryOut(context.Background(), "ws_2"))
+	close(s.end)
+	h.must(<-first)
+	h.must(h.CarryOut(context.Background(), ws))
 }
 
 func TestADryRunDestroysNothing(t *testing.T) {

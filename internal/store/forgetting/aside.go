@@ -1,8 +1,10 @@
 package forgetting
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -54,6 +56,10 @@ func (r Rows) Put(ctx context.Context, ws steward.WorkspaceID, copies []custody.
 	if len(copies) == 0 {
 		return nil
 	}
+	// In one order, lest two who put the same lock each other out.
+	copies = slices.SortedFunc(slices.Values(copies), func(a, b custody.Aside) int {
+		return cmp.Or(cmp.Compare(a.Hold, b.Hold), cmp.Compare(a.At.Table, b.At.Table), cmp.Compare(a.At.Row, b.At.Row), cmp.Compare(a.At.Part, b.At.Part))
+	})
 	return r.DB.Update(ctx, database.Within(ws), func(tx *sql.Tx) error {
 		for _, a := range copies {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO aside (workspace, hold, home, id, part, name, sealed_by, content, scopes, box)

@@ -618,6 +618,20 @@ func TestAWorkspaceIsDeletedByATrustedClockOnly(t *testing.T) {
 	}
 }
 
+// failsOnce removes nothing at first.
+type failsOnce struct {
+	retention.Estate
+	failed bool
+}
+
+func (e *failsOnce) Remove(ctx context.Context, ws steward.WorkspaceID) error {
+	if !e.failed {
+		e.failed = true
+		return errors.New("the disk is full")
+	}
+	return e.Estate.Remove(ctx, ws)
+}
+
 // A backup of the data from before the end puts rows back that nothing opens. They are removed again, whatever it says
 // of how the workspace stood then.
 func TestWhatABackupPutsBackIsRemoved(t *testing.T) {
@@ -649,7 +663,16 @@ func TestWhatABackupPutsBackIsRemoved(t *testing.T) {
 		if n := w.count(acme); n["members"] != 3 {
 			t.Fatalf("put back were %v", n)
 		}
-		w.must(w.CameBack(ctx))
+		all, estate := w.Workspaces, w.Estate
+		w.Workspaces = func(ctx context.Context) ([]steward.WorkspaceID, error) {
+			list, err := all(ctx)
+			return append(list, list...), err
+		}
+		w.Estate = &failsOnce{Estate: estate}
+		if err := w.CameBack(ctx); err == nil || !strings.Contains(err.Error(), string(acme)) {
+			t.Errorf("what fails isn't said: %v", err)
+		}
+		w.Workspaces, w.Estate = all, estate
 		w.must(w.CarryOut(ctx))
 		if n := w.count(acme); len(n) != 0 {
 			t.Errorf("%v came back", n)
