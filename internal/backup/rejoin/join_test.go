@@ -262,6 +262,80 @@ func TestALossIsDeclared(t *testing.T) {
 	}
 }
 
+// Two losses in one segment: of its checkpoints the last is kept alone, so what the logs before were called is in none
+// any more. The entries still say it, to whoever verifies the record or what was exported of it.
+func TestTwoLossesInOneSegment(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	w.use(func(d *data) { w.append(d, 20) })
+	b := w.backup()
+	w.use(func(d *data) { w.append(d, 30) })
+	_, err := w.restore(b, declared)
+	must(t, err)
+	b = w.backup()
+	w.use(func(d *data) { w.append(d, 40) })
+	_, err = w.restore(b, declared)
+	must(t, err)
+	w.use(func(d *data) {
+		w.append(d, 600)
+		w.verify(d, 600, "20-30@20", "22-40@22")
+		a := &segment.Archivist{Store: d.record, Catalog: store.Segments{DB: d.db}, Sealer: w.keys, Spool: t.TempDir(), Now: func() time.Time { return today.AddDate(0, 0, 2) }, Rand: rand.Reader, Entries: 256}
+		must(t, a.Pass(ctx))
+		if kept, err := d.record.Checkpoints(ctx, ws, 1, 9); err != nil || len(kept) != 2 || kept[0].Size < 24 {
+			t.Fatalf("%d checkpoints are kept, %v", len(kept), err)
+		}
+		w.verify(d, 600, "20-30@20", "22-40@22")
+
+		dir := t.TempDir()
+		_, err := tlog.Log{Store: d.record, Sealer: w.keys}.Export(ctx, ws, dir, nil)
+		must(t, err)
+		folder, err := tlog.OpenFolder(dir)
+		must(t, err)
+		defer func() { must(t, folder.Close()) }()
+		r, err := verify.Ledger(ctx, verify.Source{Store: folder, Key: folder.Key, HeadersOnly: true, Checked: true}, ws, nil)
+		if err != nil || len(r.Losses) != 2 || len(r.Findings) > 0 {
+			t.Errorf("exported: losses %v, findings %v, %v", r.Losses, r.Findings, err)
+		}
+	})
+}
+
+// Who has the key can sign a log anew under its old name. That some entry says that a new log begins explains nothing then.
+func TestALogThatKeepsItsNameLostNothing(t *testing.T) {
+	ctx := context.Background()
+	const name = "steward.test/ws_1"
+	for told, r := range map[string]ledger.Restart{
+		"itself":               {From: name, To: name, Entry: 20, End: 30},
+		"one that there isn't": {From: name, To: "steward.test/log_other/ws_1", Entry: 20, End: 30},
+	} {
+		w := newWorld(t)
+		w.use(func(d *data) { w.append(d, 30) })
+		anew := newWorld(t)
+		anew.keys = w.keys
+		anew.use(func(d *data) {
+			anew.append(d, 20)
+			_, err := d.AppendAll(ctx, ws, r.Event(ledger.Entry{Caller: "operator", Outcome: ledger.OK}))
+			must(t, err)
+			anew.append(d, 40)
+			dir := t.TempDir()
+			_, err = tlog.Log{Store: d.record, Sealer: w.keys}.Export(ctx, ws, dir, nil)
+			must(t, err)
+			folder, err := tlog.OpenFolder(dir)
+			must(t, err)
+			defer func() { must(t, folder.Close()) }()
+			for what, src := range map[string]verify.Source{
+				"the record": {Store: d.record, Sealer: w.keys, Known: w.known},
+				"an export":  {Store: folder, Key: folder.Key, HeadersOnly: true, Checked: true, Known: w.known},
+			} {
+				found, err := verify.Ledger(ctx, src, ws, nil)
+				must(t, err)
+				if len(found.Losses) > 0 || !strings.Contains(fmt.Sprint(found.Findings), "the ledger was written anew") {
+					t.Errorf("of %s, where a new log is %s: losses %v, findings %v", what, told, found.Losses, found.Findings)
+				}
+			}
+		})
+	}
+}
+
 // What was sealed since comes back from the objects, with intents that wait and those that ended.
 func TestSealedEntriesAreReplayed(t *testing.T) {
 	ctx := context.Background()

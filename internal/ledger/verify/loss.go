@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"slices"
+
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/tree"
 )
@@ -25,6 +27,7 @@ type renaming struct {
 
 // named notes a checkpoint's name.
 func (v *verification) named(before *ledger.Checkpoint, cp ledger.Checkpoint) {
+	v.names[cp.Origin] = cp.Size
 	if before != nil && before.Origin != cp.Origin {
 		v.renamings = append(v.renamings, renaming{before.Origin, cp.Origin, before.Size})
 	}
@@ -32,30 +35,28 @@ func (v *verification) named(before *ledger.Checkpoint, cp ledger.Checkpoint) {
 
 // losses holds what the ledger says that it lost against the names of its checkpoints and what is remembered.
 func (v *verification) losses(head ledger.Head) {
-	// What an export has of checkpoints may begin behind the renaming, so then its last one's name is all there is.
-	believed := func(r restart) bool {
-		for _, n := range v.renamings {
-			if n.to == r.To && r.seq >= n.after {
-				return true
-			}
-		}
-		return v.src.HeadersOnly || v.first > 0
-	}
+	// A checkpoint behind it has the new name, or another such entry goes on from that: of several checkpoints over one
+	// segment only the last is kept, and an export has no other, so a name may be in none any more.
 	var declared []restart
-	for _, r := range v.restarts {
-		if !believed(r) {
+	for _, r := range slices.Backward(v.restarts) {
+		if r.From != r.To && (v.names[r.To] > r.seq || slices.ContainsFunc(declared, func(later restart) bool { return later.From == r.To })) {
+			declared = append(declared, r)
+		} else {
 			v.findAt(r.seq, "entry %d says that a new log begins, and the checkpoints behind it are of none", r.seq)
-			continue
 		}
-		declared = append(declared, r)
+	}
+	slices.Reverse(declared)
+	for _, r := range declared {
 		v.report.Losses = append(v.report.Losses, Loss{Seq: r.seq, Log: r.From, Entry: r.Entry, End: r.End})
 	}
 	for _, n := range v.renamings {
-		explained := false
+		name := n.from
 		for _, r := range declared {
-			explained = explained || r.From == n.from && r.To == n.to
+			if r.From == name && r.seq >= n.after && name != n.to {
+				name = r.To
+			}
 		}
-		if !explained && n.after >= v.first && v.unread == "" { // before that it was pruned
+		if name != n.to && n.after >= v.first && v.unread == "" { // before that it was pruned
 			v.findAt(n.after, "the log got another name behind its checkpoint over %d entries, and no entry says why", n.after)
 		}
 	}
@@ -87,7 +88,7 @@ func (v *verification) restarted(h *ledger.Header) {
 		v.findAt(h.Seq, "entry %d says that a new log begins, and not from which", h.Seq)
 		return
 	}
-	if r.Checkpoint != "" && tree.OfWorkspace([]byte(r.Checkpoint), string(v.ws)) && v.src.Sealer != nil {
+	if r.Checkpoint != "" && v.src.Sealer != nil {
 		cp, _, err := tree.Parse([]byte(r.Checkpoint), string(v.ws), v.ring)
 		if err != nil || cp.Origin != r.From {
 			v.findAt(h.Seq, "entry %d names a checkpoint that isn't signed with this ledger's key", h.Seq)

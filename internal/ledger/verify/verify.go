@@ -69,7 +69,7 @@ type Finding struct {
 // What it can't see from here: a whole store put back to an older state of its own, unless a checkpoint of
 // the newer one is among those remembered.
 func Ledger(ctx context.Context, src Source, ws steward.WorkspaceID, progress func(done, total uint64)) (Report, error) {
-	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: tree.Ranges.NewEmptyRange(0), open: map[uint64]bool{}, absent: map[string]uint64{}, purged: map[steward.Scope]bool{}, pruned: map[uint64]Pruned{}, key: 1}
+	v := &verification{src: src, ws: ws, report: Report{Findings: []Finding{}}, tree: tree.Ranges.NewEmptyRange(0), open: map[uint64]bool{}, absent: map[string]uint64{}, purged: map[steward.Scope]bool{}, pruned: map[uint64]Pruned{}, names: map[string]uint64{}, key: 1}
 	for _, kind := range ledger.Kinds() {
 		v.kinds = append(v.kinds, string(kind))
 	}
@@ -117,6 +117,7 @@ type verification struct {
 	known  []ledger.Checkpoint    // that are remembered, by size, and weren't reached yet
 
 	disputed  []ledger.Checkpoint // that are remembered, and aren't over what is here
+	names     map[string]uint64   // of checkpoints, and the size of the last with each
 	renamings []renaming
 	restarts  []restart
 
