@@ -455,6 +455,89 @@ func TestRestoredOnAServer(t *testing.T) {
 	}
 }
 
+// What was staged before a crash is of then. Where somebody wrote to the old data since, or began new, it isn't put in
+// the place of that: it is staged anew, with all that there is now.
+func TestWhatIsStagedGrowsOld(t *testing.T) {
+	ctx := context.Background()
+	s, _ := live(t, t.TempDir())
+	b, err := s.Make(ctx, filepath.Join(t.TempDir(), "backup"))
+	must(t, err)
+	died := errors.New("the process died")
+	for _, c := range []struct{ name, old, at string }{{"over old data", "old rows", "put aside"}, {"into an empty folder", "", "put in place"}} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			rows := filepath.Join(dir, "rows.db")
+			if c.old != "" {
+				must(t, os.WriteFile(rows, []byte(c.old), 0o600))
+			}
+			var met []string
+			to := target(dir)
+			to.Replace = c.old != ""
+			to.Staged = func(context.Context, string) error {
+				content, _ := os.ReadFile(rows)
+				met = append(met, string(content))
+				return nil
+			}
+			to.Before(func(step string) error {
+				if step == c.at {
+					return died
+				}
+				return nil
+			})
+			if _, err := b.Restore(ctx, to); !errors.Is(err, died) {
+				t.Fatal(err)
+			}
+			must(t, os.WriteFile(rows, []byte("rows of after the crash"), 0o600))
+			to.Before(nil)
+			if c.old == "" {
+				_, err := b.Restore(ctx, to)
+				refused(t, err, steward.Conflict, "--replace")
+				to.Replace = true
+			}
+			aside, err := b.Restore(ctx, to)
+			must(t, err)
+			if len(met) != 2 || met[1] != "rows of after the crash" || tree(t, aside)["rows.db"] != met[1] || tree(t, dir)["rows.db"] != "the rows of today" {
+				t.Errorf("staged beside %q; put aside %v", met, keysOf(tree(t, aside)))
+			}
+		})
+	}
+}
+
+// A backup that somebody else wrote puts nothing in the place of what a data folder holds besides.
+func TestNamesThatABackupMayNotHave(t *testing.T) {
+	ctx := context.Background()
+	for _, name := range []string{"whole", "objects", "restoring", "keyring", "../data/rows.db", "x/../rows.db"} {
+		s, _ := live(t, t.TempDir())
+		b, err := s.Make(ctx, filepath.Join(t.TempDir(), "backup"))
+		must(t, err)
+		m := b.Manifest
+		for i, f := range m.Files {
+			if f.Name == "data/rows.db" {
+				m.Files[i].Name = "data/" + name
+				if filepath.Base(name) == name {
+					must(t, os.Rename(filepath.Join(b.Dir, "data/rows.db"), filepath.Join(b.Dir, "data", name)))
+				}
+			}
+		}
+		text, err := backup.EncodeManifest(m)
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(b.Dir, "manifest.json"), text, 0o600))
+		dir := t.TempDir()
+		must(t, os.Mkdir(filepath.Join(dir, "keyring"), 0o700))
+		must(t, os.WriteFile(filepath.Join(dir, "keyring/keyring.db"), []byte("keys"), 0o600))
+		forged, err := backup.Open(b.Dir)
+		if err == nil {
+			to := target(dir)
+			to.Replace = true
+			_, err = forged.Restore(ctx, to)
+		}
+		refused(t, err, steward.Conflict, "this backup is damaged and nothing was restored")
+		if files := tree(t, dir); len(files) != 1 || files["keyring/keyring.db"] != "keys" {
+			t.Errorf("data/%s leaves %v", name, keysOf(files))
+		}
+	}
+}
+
 // FuzzManifest: nothing that anybody could write names a file outside the backup; what is read is written the same.
 func FuzzManifest(f *testing.F) {
 	for _, m := range []backup.Manifest{

@@ -11,7 +11,9 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,7 +89,8 @@ func decodeManifest(text []byte) (m Manifest, sum string, err error) {
 		return m, "", steward.Errorf(steward.Conflict, "this backup has format %d, and this Steward reads %d; use the version that wrote it, %s", m.Format, format, m.Program)
 	}
 	for _, f := range m.Files {
-		if !filepath.IsLocal(filepath.FromSlash(f.Name)) || strings.ContainsAny(f.Name, "\x00\\") || f.Size < 0 {
+		own := path.Dir(f.Name) == dataDir && slices.Contains([]string{objectsDir, stagingDir, wholeFile}, path.Base(f.Name)) // Restore's
+		if !filepath.IsLocal(filepath.FromSlash(f.Name)) || path.Clean(f.Name) != f.Name || strings.ContainsAny(f.Name, "\x00\\") || f.Size < 0 || own {
 			return m, "", fmt.Errorf("manifest: %q names no file", f.Name)
 		}
 	}

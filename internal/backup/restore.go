@@ -128,16 +128,25 @@ const (
 	asideDir   = "replaced-"
 )
 
-// Restore puts a backup back. After a crash the same Restore goes on where it was needed. It gives the folder that
-// what was there was put into, "" where nothing was.
+// Restore puts a backup back. After a crash the same Restore goes on where it was needed; where a database is in its
+// place still, or by now, it begins anew, since somebody may have written to that after the copy was staged. It gives
+// the folder that what was there was put into, "" where nothing was.
 func (b *Backup) Restore(ctx context.Context, t Target) (aside string, err error) {
 	staging := filepath.Join(t.Dir, stagingDir)
 	databases := b.databases()
+	for _, name := range databases {
+		if there, err := os.Lstat(filepath.Join(t.Dir, name)); err == nil && there.IsDir() {
+			return "", damaged(path.Join(dataDir, name), "would take a folder's place")
+		}
+	}
 	if t.Load != nil {
 		databases = nil // they go into the server's
 	}
 	whole, err := os.ReadFile(filepath.Join(staging, wholeFile))
 	again := err == nil && string(whole) == b.sum
+	for _, name := range databases {
+		again = again && !(exists(staging, name) && exists(t.Dir, name))
+	}
 	if !again {
 		if there := t.present(databases); len(there) > 0 && !t.Replace {
 			return "", steward.Errorf(steward.Conflict, "there is data in %s already (%s); name another folder with --data, or put what is there aside with --replace", t.Dir, strings.Join(there, ", "))
@@ -337,16 +346,17 @@ func referenced(ctx context.Context, blobs Blobs, o Object) error {
 	return nil
 }
 
+func exists(dir, name string) bool {
+	_, err := os.Lstat(filepath.Join(dir, name))
+	return err == nil
+}
+
 // place puts aside what is there, then puts in its place what is staged: the database last, so that until it is
 // there the folder has no data to be used. What isn't staged any more was put in its place before a crash.
 func (b *Backup) place(t Target, staging string, databases []string) (aside string, err error) {
-	staged := func(name string) bool {
-		_, err := os.Lstat(filepath.Join(staging, name))
-		return err == nil
-	}
 	var old []string
 	for _, name := range t.present(databases) {
-		if database, _, _ := strings.Cut(name, "-"); staged(database) {
+		if database, _, _ := strings.Cut(name, "-"); exists(staging, database) {
 			old = append(old, name)
 		}
 	}
@@ -370,7 +380,7 @@ func (b *Backup) place(t Target, staging string, databases []string) (aside stri
 		}
 	}
 	for _, name := range append([]string{objectsDir}, databases...) {
-		if !staged(name) {
+		if !exists(staging, name) {
 			continue
 		}
 		if name == objectsDir { // folders with nothing in them, if there are any
