@@ -18,6 +18,8 @@ const tool = "keyring_rotate"
 type Ledger interface {
 	Begin(ctx context.Context, ws steward.WorkspaceID, e ledger.Entry, parts ...ledger.Part) (ledger.Intent, error)
 	End(ctx context.Context, i ledger.Intent, e ledger.Entry, parts ...ledger.Part) (uint64, error)
+	// Read calls f with the entries that a query asks for, until that fails.
+	Read(ctx context.Context, ws steward.WorkspaceID, q ledger.Query, f func(ledger.Header) error) error
 }
 
 // Record is what is written down already.
@@ -54,10 +56,17 @@ func (r Rotation) Run(ctx context.Context) (resumed bool, err error) {
 		}
 		resumed = resumed || intents[i] != nil
 	}
-	// A Run begins in the first workspace and ends there first. So where that one's intent has its outcome and
-	// another's has none, the keyring has its new keys, and only saying so is left. A crash between the two leaves
-	// all intents open, and whether it has them isn't known: it gets new ones again.
-	if !resumed || intents[0] != nil {
+	// A Run begins in the first workspace and ends there first. So where that one's record ends with its success and
+	// another's has no outcome, the keyring has its new keys, and only saying so is left. A crash between the two leaves
+	// all intents open, and one while a failure was written down, or a server called them unknown, leaves some: whether
+	// it has new keys isn't known then, and it gets new ones again.
+	done := resumed && intents[0] == nil
+	if done {
+		if done, err = r.succeeded(ctx, r.Workspaces[0]); err != nil {
+			return resumed, err
+		}
+	}
+	if !done {
 		for i, ws := range r.Workspaces {
 			if intents[i] != nil {
 				continue
@@ -86,6 +95,13 @@ func (r Rotation) end(ctx context.Context, intents []*ledger.Intent, outcome led
 		}
 	}
 	return nil
+}
+
+// succeeded tells whether the last outcome of a Run that a workspace's record has is that it was done.
+func (r Rotation) succeeded(ctx context.Context, ws steward.WorkspaceID) (ok bool, err error) {
+	last := ledger.Query{Kind: ledger.CallOutcome, System: "steward", Tool: tool, Backward: true, Limit: 1}
+	err = r.Ledger.Read(ctx, ws, last, func(h ledger.Header) error { ok = h.Outcome == ledger.OK; return nil })
+	return ok, err
 }
 
 // open is the intent of an earlier Run in a workspace; nil where there is none without an outcome.

@@ -181,3 +181,51 @@ func TestAFailureIsOnRecord(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestCutOffWhileTheyEnded: where the first record has an outcome and another has none, that says that the keyring has
+// new keys only if the outcome says so. Else it gets them, and each record says it.
+func TestCutOffWhileTheyEnded(t *testing.T) {
+	workspaces := []steward.WorkspaceID{"ws_1", "ws_2"}
+	for name, c := range map[string]struct {
+		end   func(h *house, r rekey.Rotation)
+		first string
+	}{
+		"it failed": {func(h *house, r rekey.Rotation) {
+			h.at, r.Keyring = 4, refusing{} // after two beginnings and one end
+			if _, err := r.Run(t.Context()); !errors.Is(err, errDied) {
+				t.Fatal(err)
+			}
+		}, "error"},
+		"a server that was cut off too called it unknown": {func(h *house, r rekey.Rotation) {
+			h.at = 3
+			if _, err := r.Run(t.Context()); !errors.Is(err, errDied) {
+				t.Fatal(err)
+			}
+			open, err := h.store.Intents(t.Context(), "ws_1")
+			must(t, err)
+			_, err = h.Ledger.End(t.Context(), ledger.Intent{Workspace: "ws_1", Seq: open[0].Seq, Entry: ledger.Entry{System: "steward", Tool: "keyring_rotate"}}, ledger.Entry{Outcome: ledger.Unknown})
+			must(t, err)
+		}, "unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, t.TempDir())
+			r := rekey.Rotation{Ledger: h, Record: h.store, Keyring: h, Workspaces: workspaces}
+			must(t, func() error { _, err := r.Run(t.Context()); return err }()) // an older one, which was done
+			h.done, h.rotated = 0, 0
+			c.end(h, r)
+			h.at = 0
+			resumed, err := r.Run(t.Context())
+			if err != nil || !resumed || h.rotated != 1 {
+				t.Errorf("carried on %v, rotated %d times, %v", resumed, h.rotated, err)
+			}
+			done := "call.intent  call.outcome ok"
+			for ws, want := range map[steward.WorkspaceID]string{
+				"ws_1": "[" + done + " call.intent  call.outcome " + c.first + " " + done + "]", "ws_2": "[" + done + " " + done + "]",
+			} {
+				if got := fmt.Sprint(h.entries(t, ws)); got != want {
+					t.Errorf("the record of %s says %s", ws, got)
+				}
+			}
+		})
+	}
+}
