@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,7 +38,8 @@ func TestMain(m *testing.M) {
 //	org NAME PATH SOQL            sets a variable from what ORG_REP sees in the sandbox
 //	corrupt FILE TEXT             flips one bit of TEXT in a file
 //	until TEXT COMMAND…           runs a command again until its output holds TEXT
-//	independent DIR               has the independent verifier look at a log that was exported
+//	independent DIR               has the independent verifier look at a log that was exported, and keeps a copy of it
+//	                              where STEWARD_KEEP_LOGS says
 //
 // What is in testdata/both runs on SQLite here, and on a server in TestScriptsOnPostgres.
 func TestScripts(t *testing.T) {
@@ -245,6 +247,11 @@ func independent(ts *testscript.TestScript, neg bool, args []string) {
 	log, err := verifier.Check(ts.MkAbs(args[0]))
 	ts.Check(err)
 	need(ts, len(log.Headers) > 10, "a log with entries")
+	if keep := os.Getenv("STEWARD_KEEP_LOGS"); keep != "" { // for tools that aren't ours, which are no part of this module
+		dir, err := os.MkdirTemp(keep, filepath.Base(args[0])+"-")
+		ts.Check(err)
+		ts.Check(os.CopyFS(dir, os.DirFS(ts.MkAbs(args[0]))))
+	}
 }
 
 func need(ts *testscript.TestScript, ok bool, what string) {
