@@ -125,7 +125,7 @@ func (all *ledgers) verify(ctx context.Context, o verifyOptions, known []string,
 		if err != nil {
 			return whole, err
 		}
-		source := verify.Source{Store: all.record, Sealer: all.sealer, Known: append([]string{string(cosigned)}, known...), Checked: i > 0}
+		source := verify.Source{Store: all.record, Sealer: all.sealer, Known: known, Cosigned: string(cosigned), Checked: i > 0}
 		found, err := verify.Ledger(ctx, source, ws.ID, func(done, total uint64) {
 			p.Count("verifying the entries of "+ws.Name, done, total)
 		})

@@ -528,6 +528,47 @@ func TestPrunedInvisibly(t *testing.T) {
 	}
 }
 
+// TestNothingRememberedReachesIt: who signs a log can sign another, and prune that beyond all that is remembered. So that
+// nothing remembered can be held against a log is told; what its own store remembers doesn't count.
+func TestNothingRememberedReachesIt(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	h := open(t, onSQLite(t), 256)
+	_, err := h.Append(ctx, ws, ledger.Entry{Kind: ledger.RunRead, Caller: "mem_1"})
+	must(t, err)
+	old, err := h.Checkpoint(ctx, ws)
+	must(t, err)
+	h.month(ws, 600, false)
+	h.month(ws, 600, false)
+	newer, err := h.Checkpoint(ctx, ws)
+	must(t, err)
+	const want = "nothing that is remembered tells whether it is the same"
+	finds := func(cosigned string, known ...string) string {
+		t.Helper()
+		r, err := verify.Ledger(ctx, verify.Source{Store: h.store, Sealer: h.keys, Known: known, Cosigned: cosigned}, ws, nil)
+		must(t, err)
+		return says(r)
+	}
+	if got := finds("", old.Note); got != "" {
+		t.Errorf("before anything was pruned: %s", got)
+	}
+	h.now = time.Date(2020, 11, 2, 9, 0, 0, 0, time.UTC)
+	h.prune(ws)
+	if head, err := h.store.Head(ctx, ws); err != nil || head.First < old.Size {
+		t.Fatalf("it begins with %d, %v; the older checkpoint is over %d", head.First, err, old.Size)
+	}
+	for name, got := range map[string]string{"nothing": finds(""), "the older one, in the store": finds(old.Note), "both": finds("", old.Note, newer.Note)} {
+		if got != "" {
+			t.Errorf("%s is remembered: %s", name, got)
+		}
+	}
+	for name, got := range map[string]string{"the older one": finds("", old.Note), "the older one, and the newer in the store": finds(newer.Note, old.Note)} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is remembered: %q", name, got)
+		}
+	}
+}
+
 // unsigned is a store that keeps no checkpoint.
 type unsigned struct{ ledger.Store }
 
@@ -565,8 +606,15 @@ func TestFolderPrunedInvisibly(t *testing.T) {
 		}
 	}
 
+	// A backup brought back what was pruned when it was exported last.
+	must(t, os.WriteFile(filepath.Join(dir, "minimum-index"), []byte("512\n"), 0o644))
+	_, err = tlog.Log{Store: h.store, Sealer: h.keys}.Export(ctx, ws, dir, nil)
+	must(t, err)
+	if got := finds(); got != "" {
+		t.Errorf("exported again whole: %s", got)
+	}
+
 	// One that was exported before goes on, and begins later.
-	must(t, os.Remove(filepath.Join(dir, "minimum-index")))
 	h.now = time.Date(2020, 11, 2, 9, 0, 0, 0, time.UTC)
 	h.prune(ws)
 	_, err = tlog.Log{Store: h.store, Sealer: h.keys}.Export(ctx, ws, dir, nil)

@@ -85,6 +85,8 @@ func (l Log) Export(ctx context.Context, ws steward.WorkspaceID, dir string, pro
 		if err := e.replace(minimumIndex, fmt.Appendln(nil, first)); err != nil {
 			return cp, err
 		}
+	} else if err := e.remove(minimumIndex); err != nil {
+		return cp, err
 	}
 	if err := e.replace("vkey", []byte(cp.Key+"\n")); err != nil {
 		return cp, err
@@ -163,6 +165,19 @@ func (e *export) replace(name string, content []byte) error {
 		_ = os.Remove(file.Name())
 		return unwritable(err)
 	}
+	return nil
+}
+
+// remove removes a file that there may be: what was pruned when the folder was exported is back, from a backup.
+func (e *export) remove(name string) error {
+	err := os.Remove(filepath.Join(e.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return unwritable(err)
+	}
+	e.changed[e.dir] = true
 	return nil
 }
 

@@ -275,7 +275,8 @@ func (v *verification) tiles(ctx context.Context) error {
 // of more than there is.
 func (v *verification) remember(head ledger.Head) {
 	seen := map[string]bool{}
-	for _, note := range v.src.Known {
+	newest := uint64(0) // of those that somebody else than the store remembers
+	for i, note := range append(slices.Clip(v.src.Known), v.src.Cosigned) {
 		if !tree.OfWorkspace([]byte(note), string(v.ws)) || seen[note] {
 			continue
 		}
@@ -289,6 +290,12 @@ func (v *verification) remember(head ledger.Head) {
 		case cp.Size > 0:
 			v.known = append(v.known, cp)
 		}
+		if err == nil && i < len(v.src.Known) {
+			newest = max(newest, cp.Size)
+		}
+	}
+	if newest > 0 && newest <= v.first {
+		v.findAt(v.first, "the newest remembered checkpoint is over %d entries and the ledger begins with entry %d: nothing that is remembered tells whether it is the same", newest, v.first)
 	}
 	slices.SortFunc(v.known, func(a, b ledger.Checkpoint) int { return int(int64(a.Size) - int64(b.Size)) })
 }

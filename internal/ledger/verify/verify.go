@@ -27,8 +27,11 @@ type Source struct {
 	// HeadersOnly says that Store holds neither parts nor the list of open intents: it is an export.
 	HeadersOnly bool
 	// Known are checkpoints that somebody remembers: signed notes, of any workspaces. A ledger that
-	// doesn't hold what they say was put back to an older state, or written anew.
+	// doesn't hold what they say was put back to an older state, or written anew; and where they all end
+	// before its minimum index, none of them can be held against it, which is a finding too.
 	Known []string
+	// Cosigned is the newest checkpoint that witnesses signed, as the store has it; "" for none.
+	Cosigned string
 	// Checked says that Store.Check was done: it reads the whole database, so once is enough for
 	// several workspaces.
 	Checked bool
