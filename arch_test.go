@@ -69,14 +69,16 @@ var house = []room{
 	{"internal/gateway", "identity policy privacy connector credential llm ledger", "the one door: it alone strings the steps together"},
 	{"internal/agent", "gateway insight identity policy llm connector ledger", "acts through the door; of the steps it uses the words"},
 
+	{"internal/signin", "gateway identity policy connector connector/salesforce/oauth credential ledger", "how does a member connect an account with a browser?"},
+
 	// The edges.
 	{"internal/store/database", "", "how is a transaction durable, and whose rows may it touch?"},
-	{"internal/store", "store/database backup identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent", "implements the small Store interfaces that they declare"},
+	{"internal/store", "store/database backup identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent signin", "implements the small Store interfaces that they declare"},
 	{"internal/store/forgetting", "store/database keyring retention retention/custody", "what of forgetting outlasts a process"},
-	{"internal/store/storetest", "credential identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent", "one conformance suite for each of those interfaces; it knows no database"},
+	{"internal/store/storetest", "credential identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent signin", "one conformance suite for each of those interfaces; it knows no database"},
 	{"internal/store/storetest/postgres", "", "a server to test on; in tests only"},
 	{"internal/api/wire", "ledger llm", "the JSON that goes over the wire, for whoever speaks to the API"},
-	{"internal/api", "api/wire agent gateway retention retention/custody identity policy ledger ledger/tlog ledger/export", "shows what they answer, in their words"},
+	{"internal/api", "api/wire agent signin gateway retention retention/custody identity policy ledger ledger/tlog ledger/export", "shows what they answer, in their words"},
 	{"cmd/steward/terminal", "", "how text gets to people, and back"},
 	{"cmd/steward/command", "cmd/steward/terminal config", "how a command line is read, and how it ends"},
 	{"cmd/steward/show", "api/wire llm retention retention/custody cmd/steward/terminal", "how people see what it answers"},

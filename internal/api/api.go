@@ -23,6 +23,7 @@ import (
 	"github.com/stewardhq/steward/internal/policy"
 	"github.com/stewardhq/steward/internal/retention"
 	"github.com/stewardhq/steward/internal/retention/custody"
+	"github.com/stewardhq/steward/internal/signin"
 )
 
 // maxBody is the largest request body, in bytes.
@@ -39,6 +40,8 @@ type Server struct {
 	Schedule  *retention.Schedule
 	Custody   *custody.Custody
 	Closer    *retention.Closer
+	SignIns   *signin.Flow
+	PublicURL string // how browsers reach this server: "https://steward.acme.example"; "" where only this machine's do
 	Examples  []wire.Example
 	Now       func() time.Time
 	Rand      io.Reader
@@ -80,6 +83,11 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/connections", s.signedIn(s.connections))
 	mux.HandleFunc("POST /api/v1/connections", s.signedIn(s.connect))
 	mux.HandleFunc("DELETE /api/v1/connections/{id}", s.signedIn(s.disconnect))
+	mux.HandleFunc("POST /api/v1/signins", s.signedIn(s.beginSignIn))
+	mux.HandleFunc("GET /api/v1/signins/{id}", s.signedIn(s.signInStatus))
+	mux.HandleFunc("GET "+connectPath, s.browsed(s.invite))
+	mux.HandleFunc("POST "+connectPath, s.browsed(s.depart))
+	mux.HandleFunc("GET "+callbackPath, s.browsed(s.arrive))
 	mux.HandleFunc("POST /api/v1/erasures", s.signedIn(s.erase))
 	mux.HandleFunc("GET /api/v1/erasures", s.evenClosed(s.erasures))
 	mux.HandleFunc("GET /api/v1/certificates", s.evenClosed(s.certificates))
@@ -165,6 +173,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &large) {
 		err = steward.Errorf(steward.TooLarge, "the request is larger than %d bytes; send less", maxBody).Because(err)
 	}
+	kind := s.logged(r, err)
+	if kind == steward.Unauthenticated {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	reply(w, statuses[kind], map[string]wire.Problem{"error": {Kind: kind.String(), Message: steward.Message(err)}})
+}
+
+// logged logs an error and gives its kind.
+func (s *Server) logged(r *http.Request, err error) steward.Kind {
 	kind := steward.KindOf(err)
 	level := slog.LevelInfo
 	if kind == steward.Internal || kind == steward.Unavailable {
@@ -172,10 +189,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	s.Log.LogAttrs(r.Context(), level, "request failed", slog.String("method", r.Method), slog.String("route", r.Pattern),
 		slog.String("kind", kind.String()), slog.Any("error", err))
-	if kind == steward.Unauthenticated {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
-	reply(w, statuses[kind], map[string]wire.Problem{"error": {Kind: kind.String(), Message: steward.Message(err)}})
+	return kind
 }
 
 // reply writes JSON. That the reader has gone is nobody's failure.

@@ -207,6 +207,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, caller identity
 		System      string `json:"system"`
 		InstanceURL string `json:"instance_url"`
 		AccessToken string `json:"access_token"`
+		ServiceUser string `json:"service_user"`
 		Member      string `json:"member"`
 	}](r)
 	if err != nil {
@@ -217,12 +218,18 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, caller identity
 		return err
 	}
 	id := steward.ConnectionID(body.System)
-	who, err := s.Gateway.Connect(r.Context(), caller, m, id, body.InstanceURL, body.AccessToken)
+	connect, with := s.Gateway.Connect, body.AccessToken
+	if body.ServiceUser != "" {
+		connect, with = s.SignIns.Service, body.ServiceUser
+	}
+	who, err := connect(r.Context(), caller, m, id, body.InstanceURL, with)
 	if err != nil {
 		return err
 	}
-	reply(w, http.StatusCreated, wire.Connection{
-		Connection: id, InstanceURL: strings.TrimRight(body.InstanceURL, "/"), OrgID: who.OrgID, Member: m, Username: who.Username,
-	})
+	known, err := s.Gateway.Connections.Connection(r.Context(), caller.Workspace(), id)
+	if err != nil {
+		return err
+	}
+	reply(w, http.StatusCreated, wire.Connection{Connection: id, InstanceURL: known.InstanceURL, OrgID: who.OrgID, Member: m, Username: who.Username})
 	return nil
 }

@@ -58,10 +58,30 @@ type Server struct {
 	Witnesses []string
 	// Quorum is how many of them it takes. Flag --quorum; by default all.
 	Quorum int
+	// PublicURL is how browsers reach this server, https://steward.acme.example; Salesforce sends them back to
+	// /connect/salesforce/callback there. Flag --public-url; by default the loopback address that it is asked at.
+	PublicURL  string
+	Salesforce Salesforce
 	// Webhook is a URL that the newest checkpoint of each ledger is sent to (Standard Webhooks). Flag --webhook;
 	// by default none. It is signed with STEWARD_WEBHOOK_SECRET, whsec_….
 	Webhook       string
 	WebhookSecret string
+}
+
+// Salesforce is the External Client App that members sign in to Salesforce with.
+type Salesforce struct {
+	// ClientID is the app's consumer key. Flag --salesforce-client-id; by default none, and nobody can sign in.
+	ClientID string
+	// SecretFile is a file with the app's consumer secret, readable by its owner only. Flag
+	// --salesforce-client-secret; by default none, for apps that require none.
+	SecretFile string
+	// Logins are the only login servers that anybody is sent to and that tokens come from, such as an org's own
+	// https://acme.my.salesforce.com; http for a sandbox on this machine only. Flag --salesforce-login, as often as
+	// needed; by default https://login.salesforce.com.
+	Logins []string
+	// KeyFile is a file with the RSA key, in PEM and readable by its owner only, whose certificate the app has: for
+	// service users, who don't sign in with a browser. Flag --salesforce-key; by default none.
+	KeyFile string
 }
 
 // AWS is what requests to a bucket are signed with.
@@ -134,6 +154,28 @@ func (s *Server) WitnessFlags(f *flag.FlagSet) {
 func (s *Server) WebhookFlag(f *flag.FlagSet) {
 	f.StringVar(&s.Webhook, "webhook", s.Webhook, "the `URL` to send each ledger's newest checkpoint to, signed with STEWARD_WEBHOOK_SECRET")
 }
+
+// SalesforceFlags lets flags say how members sign in to Salesforce.
+func (s *Server) SalesforceFlags(f *flag.FlagSet) {
+	f.StringVar(&s.PublicURL, "public-url", s.PublicURL, "how browsers reach this server, as a `URL`")
+	f.StringVar(&s.Salesforce.ClientID, "salesforce-client-id", s.Salesforce.ClientID, "the consumer `key` of the External Client App that members sign in with")
+	f.StringVar(&s.Salesforce.SecretFile, "salesforce-client-secret", s.Salesforce.SecretFile, "a `file` with its consumer secret, where it has one")
+	f.StringVar(&s.Salesforce.KeyFile, "salesforce-key", s.Salesforce.KeyFile, "a `file` with the RSA key to sign in service users with")
+	f.Func("salesforce-login", "the `address` of a login server that members may sign in at (may be given several times; default "+defaultLogin+")", func(login string) error {
+		s.Salesforce.Logins = append(s.Salesforce.Logins, login)
+		return nil
+	})
+}
+
+// LoginServers gives Logins, or the default where there are none.
+func (s Salesforce) LoginServers() []string {
+	if len(s.Logins) == 0 {
+		return []string{defaultLogin}
+	}
+	return s.Logins
+}
+
+const defaultLogin = "https://login.salesforce.com"
 
 // ListenFlag lets a flag set the address.
 func (s *Server) ListenFlag(f *flag.FlagSet) {

@@ -3,6 +3,7 @@ package config
 import (
 	"flag"
 	"io"
+	"reflect"
 	"testing"
 	"time"
 
@@ -91,5 +92,24 @@ func TestDay(t *testing.T) {
 	}
 	if (&s.Today).String() != "2027-02-03" || (&Day{}).String() != "" {
 		t.Error("a day doesn't print as it is written")
+	}
+}
+
+func TestSalesforceFlags(t *testing.T) {
+	var s Server
+	if got := s.Salesforce.LoginServers(); len(got) != 1 || got[0] != "https://login.salesforce.com" {
+		t.Errorf("by default people sign in at %v", got)
+	}
+	f := flag.NewFlagSet("", flag.ContinueOnError)
+	s.SalesforceFlags(f)
+	if err := f.Parse([]string{
+		"--public-url", "https://steward.acme.example", "--salesforce-client-id", "3MVG9", "--salesforce-client-secret", "secret", "--salesforce-key", "key.pem",
+		"--salesforce-login", "https://acme.my.salesforce.com", "--salesforce-login", "https://test.salesforce.com",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := Salesforce{ClientID: "3MVG9", SecretFile: "secret", KeyFile: "key.pem", Logins: []string{"https://acme.my.salesforce.com", "https://test.salesforce.com"}}
+	if s.PublicURL != "https://steward.acme.example" || !reflect.DeepEqual(s.Salesforce, want) || !reflect.DeepEqual(s.Salesforce.LoginServers(), want.Logins) {
+		t.Errorf("the flags left %+v", s)
 	}
 }

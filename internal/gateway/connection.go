@@ -88,7 +88,7 @@ func (g *Gateway) Connect(ctx context.Context, caller identity.Caller, member st
 }
 
 // ConnectBy links a member to a system with what the system grants them, after asking it whose that is. A grant that
-// can't be used is revoked.
+// can't be used is revoked, also where grant gives it with an error.
 func (g *Gateway) ConnectBy(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID, grant func(context.Context) (credential.Grant, error)) (who connector.Identity, err error) {
 	// The name of a system that doesn't exist is free text: not for the ledger.
 	if _, ok := g.Connectors[string(id)]; !ok {
@@ -98,10 +98,10 @@ func (g *Gateway) ConnectBy(ctx context.Context, caller identity.Caller, member 
 		Kind: ledger.ConnectionAdded, Action: policy.Manage, Stored: "connections", Owner: member, System: string(id),
 	}, func(ctx context.Context) error {
 		granted, err := grant(ctx)
-		if err != nil {
-			return err
+		if err == nil {
+			who, err = g.connect(ctx, caller, member, id, granted)
 		}
-		if who, err = g.connect(ctx, caller, member, id, granted); err != nil {
+		if err != nil {
 			return g.giveBack(ctx, credential.Owner{Workspace: caller.Workspace(), Connection: id, Member: member}, granted, err)
 		}
 		return nil

@@ -109,8 +109,8 @@ func (g *Gateway) end(ctx context.Context, of credential.Owner, granted credenti
 
 // giveBack ends a grant that came to nothing, and says so in the error where it can't be ended.
 func (g *Gateway) giveBack(ctx context.Context, of credential.Owner, granted credential.Grant, why error) error {
-	if granted.LoginURL == "" {
-		return why // it was somebody's before
+	if granted.LoginURL == "" || granted.AccessToken == "" {
+		return why // nothing came, or it was somebody's before
 	}
 	if err := g.end(context.WithoutCancel(ctx), of, granted); err != nil {
 		return steward.Errorf(steward.KindOf(why), "%s. What %s granted could not be revoked; end the session there", steward.Message(why), of.Connection).Because(errors.Join(why, err))

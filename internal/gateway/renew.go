@@ -75,7 +75,10 @@ func (g *Gateway) takeTurn(ctx context.Context, caller identity.Caller, run stew
 	}
 	stands, err := turn.End(ctx, granted, failed)
 	if failed == nil && (err != nil || !stands) {
-		failed = g.giveBack(ctx, owner, granted, steward.Errorf(steward.Conflict, "your sign-in at %s changed meanwhile; ask again", owner.Connection).Because(err))
+		failed = steward.Errorf(steward.Conflict, "your sign-in at %s changed meanwhile; ask again", owner.Connection).Because(err)
+	}
+	if failed != nil && granted.AccessToken != turn.Grant.AccessToken {
+		failed = g.giveBack(ctx, owner, granted, failed)
 	}
 	outcome, parts := g.done(outcomeBody{}, 0, failed).entry(e, failed)
 	ending, done := context.WithTimeout(context.WithoutCancel(ctx), outcomeDeadline)

@@ -74,6 +74,7 @@ var estate = [...]struct{ table, workspace, column, counts string }{
 	{"open_intents", "workspace", "seq", ""}, // before their entries, without which a server wouldn't start
 	{"credentials", "workspace", "member", "credentials"},
 	{"connections", "workspace", "id", ""},
+	{"signins", "workspace", "id", ""},
 	{"runs", "workspace", "id", "runs"},
 	{"conversations", "workspace", "id", "conversations"},
 	{"proposals", "workspace", "id", "proposals"},

@@ -60,10 +60,14 @@ func Login(raw string) (string, error) {
 	return u.Scheme + "://" + strings.ToLower(u.Host), nil
 }
 
-// At chooses the login server for an org: its own address where an operator named that, else the usual one.
+// At chooses the login server for an org: its own address where an operator named that, else the usual one, "" where there
+// is none.
 func (a *App) At(instanceURL string) string {
-	if len(a.Logins) == 0 || a.allows(instanceURL) {
+	switch {
+	case a.allows(instanceURL):
 		return instanceURL
+	case len(a.Logins) == 0:
+		return ""
 	}
 	return a.Logins[0]
 }
