@@ -61,7 +61,8 @@ var house = []room{
 	{"internal/sandbox/org", "", "what is in the company"},
 	{"internal/sandbox/engine/value", "soql sandbox/org", "what comparisons, functions and aggregates make of one value"},
 	{"internal/sandbox/engine", "soql sandbox/org sandbox/engine/value", "queries, records and permissions over it"},
-	{"internal/sandbox", "soql sandbox/org sandbox/engine", "the same over HTTP"},
+	{"internal/sandbox/bulk", "soql sandbox/org", "many of them at once, as CSV; it knows the engine as an interface"},
+	{"internal/sandbox", "soql sandbox/org sandbox/engine sandbox/bulk", "the same over HTTP"},
 
 	// What puts the steps in their order.
 	{"internal/retention/custody", "", "what do holds keep, and from whom?"},

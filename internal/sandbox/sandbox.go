@@ -56,6 +56,9 @@ func New(o *org.Org) *Server {
 	for pattern, methods := range s.routes() {
 		s.mux.Handle(pattern, s.route(methods))
 	}
+	for pattern, methods := range s.jobRoutes() {
+		s.mux.Handle("/services/data/{version}"+pattern, s.route(methods))
+	}
 	return s
 }
 
@@ -111,7 +114,7 @@ func (s *Server) routes() map[string]map[string]handler {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.Clone(r.Context())
 	r.URL.Path, r.URL.RawPath = path.Clean("/"+r.URL.Path), ""
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	r.Body = http.MaxBytesReader(w, r.Body, maxBodyOf(r))
 	w.Header().Set("X-SFDC-Request-Id", fmt.Sprintf("TID:%032x", s.requests.Add(1)))
 	w.Header().Set("Cache-Control", "no-store")
 	if r.URL.Path != "/sandbox/faults" {
@@ -157,7 +160,7 @@ func (s *Server) route(methods map[string]handler) http.Handler {
 
 func allowed(methods map[string]handler) string {
 	var names []string
-	for _, m := range []string{"GET", "POST", "PATCH", "DELETE"} {
+	for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		if methods[m] != nil {
 			names = append(names, m)
 		}

@@ -1,0 +1,109 @@
+package sandbox
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/stewardhq/steward/internal/sandbox/bulk"
+	"github.com/stewardhq/steward/internal/sandbox/engine"
+	"github.com/stewardhq/steward/internal/sandbox/org"
+)
+
+// company is the engine in the words of the packages that know no engine.
+type company struct{ *engine.Engine }
+
+func (c company) Query(user, text string, deleted bool) ([]bulk.Row, error) {
+	find := c.Engine.Query
+	if deleted {
+		find = c.QueryAll
+	}
+	result, err := find(user, text)
+	if err != nil {
+		return nil, refusedJob(err)
+	}
+	rows := make([]bulk.Row, len(result.Records))
+	for i, r := range result.Records {
+		rows[i] = row{r}
+	}
+	return rows, nil
+}
+
+func (c company) Object(user, name string) (*org.Object, error) {
+	d, err := c.Describe(user, name)
+	if err != nil {
+		return nil, refusedJob(err)
+	}
+	seen := *d.Object
+	seen.Fields = d.Fields
+	return &seen, nil
+}
+
+func (c company) Create(user, object string, values map[string]any) (string, error) {
+	id, err := c.Engine.Create(user, object, values)
+	return id, refusedJob(err)
+}
+
+func (c company) Update(user, object, id string, values map[string]any) error {
+	return refusedJob(c.Engine.Update(user, object, id, values))
+}
+
+func (c company) Delete(user, object, id string) error {
+	return refusedJob(c.Engine.Delete(user, object, id))
+}
+
+// refusedJob tells a refusal in a job's words.
+func refusedJob(err error) error {
+	var e *engine.Error
+	if errors.As(err, &e) {
+		return (*bulk.Fault)(e)
+	}
+	return err
+}
+
+// jobRoutes are the Bulk API's resources below a version.
+func (s *Server) jobRoutes() map[string]map[string]handler {
+	jobs := &bulk.Jobs{Company: company{s.engine}, Now: s.now}
+	all := map[string]map[string]handler{}
+	for pattern, methods := range jobs.Routes() {
+		all[pattern] = map[string]handler{}
+		for method, h := range methods {
+			all[pattern][method] = s.signedIn(func(w http.ResponseWriter, c *call) error {
+				err := h(w, c.Request, c.user)
+				var f *bulk.Fault
+				if errors.As(err, &f) {
+					return (*engine.Error)(f)
+				}
+				return err
+			})
+		}
+	}
+	return all
+}
+
+// maxBodyOf is how much a request may carry.
+func maxBodyOf(r *http.Request) int64 {
+	if strings.Contains(r.URL.Path, "/jobs/ingest") {
+		return bulk.MaxUpload
+	}
+	return maxBody
+}
+
+// row is a record by its paths.
+type row struct{ *engine.Record }
+
+func (r row) Value(path []string) (string, any) {
+	for _, v := range r.Values {
+		if !strings.EqualFold(v.Name, path[0]) {
+			continue
+		}
+		if len(path) == 1 {
+			return v.Name, v.Value
+		}
+		if parent, ok := v.Value.(*engine.Record); ok {
+			name, value := row{parent}.Value(path[1:])
+			return v.Name + "." + name, value
+		}
+	}
+	return strings.Join(path, "."), nil
+}
