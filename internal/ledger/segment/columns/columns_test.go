@@ -2,12 +2,16 @@ package columns_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/stewardhq/steward/internal/ledger/segment/columns"
 )
@@ -151,6 +155,31 @@ func TestOtherFilesAreRefused(t *testing.T) {
 	} {
 		if _, err := columns.Open(bytes.NewReader(b), int64(len(b)), other); err == nil {
 			t.Errorf("it passes for %+v", other)
+		}
+	}
+}
+
+// A file says how many rows it has beside saying which groups of them there are.
+func TestRowsThatNoGroupHasAreRefused(t *testing.T) {
+	good := headers(t, 3000)
+	end := len(good) - 8 // the footer's length, and PAR1
+	begin := end - int(binary.LittleEndian.Uint32(good[end:]))
+	for name, change := range map[string]func(*format.FileMetaData){
+		"as it was":     func(*format.FileMetaData) {},
+		"no group":      func(m *format.FileMetaData) { m.RowGroups = nil },
+		"more rows":     func(m *format.FileMetaData) { m.NumRows += 256 },
+		"a huge group":  func(m *format.FileMetaData) { m.RowGroups[0].NumRows = 1 << 62 },
+		"an empty one":  func(m *format.FileMetaData) { m.RowGroups[0].NumRows, m.NumRows = 0, 0 },
+		"less than one": func(m *format.FileMetaData) { m.RowGroups[0].NumRows, m.NumRows = -256, -256 },
+	} {
+		var meta format.FileMetaData
+		must(t, thrift.Unmarshal(new(thrift.CompactProtocol), good[begin:end], &meta))
+		change(&meta)
+		footer, err := thrift.Marshal(new(thrift.CompactProtocol), &meta)
+		must(t, err)
+		b := append(binary.LittleEndian.AppendUint32(append(bytes.Clone(good[:begin]), footer...), uint32(len(footer))), "PAR1"...)
+		if _, _, err := columns.Labelled(bytes.NewReader(b), int64(len(b))); (err == nil) != (name == "as it was") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

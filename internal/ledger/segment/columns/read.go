@@ -48,6 +48,16 @@ func open(content io.ReaderAt, size int64) (*File, error) {
 		if f.file, err = parquet.OpenFile(content, size, parquet.ReadBufferSize(readBuffer)); err != nil {
 			return fmt.Errorf("columns: %w", err)
 		}
+		rows := f.file.NumRows() // as it says
+		for _, group := range f.Groups() {
+			rows -= group.Rows
+			if group.Rows <= 0 {
+				return ErrFormat
+			}
+		}
+		if rows != 0 {
+			return ErrFormat
+		}
 		for i, path := range f.file.Schema().Columns() {
 			f.leaves[strings.Join(path, ".")] = i
 		}
