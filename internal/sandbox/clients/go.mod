@@ -1,0 +1,3 @@
+module github.com/stewardhq/steward/internal/sandbox/clients
+
+go 1.26.0
