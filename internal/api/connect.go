@@ -30,14 +30,15 @@ func (s *Server) beginSignIn(w http.ResponseWriter, r *http.Request, caller iden
 	if err != nil {
 		return err
 	}
-	if _, err := s.callback(r); err != nil { // before anybody follows a link in vain
+	base, err := s.base(r)
+	if err != nil {
 		return err
 	}
 	row, link, err := s.SignIns.Begin(r.Context(), caller, steward.ConnectionID(body.System), body.InstanceURL, body.ClientID)
 	if err != nil {
 		return err
 	}
-	reply(w, http.StatusCreated, wire.SignIn{ID: row.ID, Path: connectPath + "?link=" + link.String(), Status: string(row.Status), Expires: row.Expires})
+	reply(w, http.StatusCreated, wire.SignIn{ID: row.ID, URL: base + connectPath + "?link=" + link.String(), Status: string(row.Status), Expires: row.Expires})
 	return nil
 }
 
@@ -55,10 +56,10 @@ func (s *Server) signInStatus(w http.ResponseWriter, r *http.Request, caller ide
 	return nil
 }
 
-// callback is where Salesforce sends browsers back to. Only an address that the operator set is believed, or this machine's.
-func (s *Server) callback(r *http.Request) (string, error) {
+// base is how browsers reach this server. Only an address that the operator set is believed, or this machine's.
+func (s *Server) base(r *http.Request) (string, error) {
 	if s.PublicURL != "" {
-		return s.PublicURL + callbackPath, nil
+		return s.PublicURL, nil
 	}
 	host := r.Host
 	if name, _, err := net.SplitHostPort(r.Host); err == nil {
@@ -67,7 +68,7 @@ func (s *Server) callback(r *http.Request) (string, error) {
 	if addr, err := netip.ParseAddr(strings.Trim(host, "[]")); host != "localhost" && (err != nil || !addr.IsLoopback()) {
 		return "", steward.Errorf(steward.Invalid, "this server doesn't know its own address for browsers; its operator names it with --public-url")
 	}
-	return "http://" + r.Host + callbackPath, nil
+	return "http://" + r.Host, nil
 }
 
 // page is what a browser is shown: no scripts, no styles, nothing from elsewhere.
@@ -142,11 +143,11 @@ func (s *Server) depart(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	callback, err := s.callback(r)
+	base, err := s.base(r)
 	if err != nil {
 		return err
 	}
-	to, err := s.SignIns.Open(r.Context(), link, callback)
+	to, err := s.SignIns.Open(r.Context(), link, base+callbackPath)
 	if err != nil {
 		return err
 	}
@@ -176,11 +177,11 @@ func (s *Server) arrive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	callback, err := s.callback(r)
+	base, err := s.base(r)
 	if err != nil {
 		return err
 	}
-	back := signin.Return{State: state, Code: q.Get("code"), Error: q.Get("error"), Issuer: q.Get("iss"), Callback: callback}
+	back := signin.Return{State: state, Code: q.Get("code"), Error: q.Get("error"), Issuer: q.Get("iss"), Callback: base + callbackPath}
 	cookie := s.cookie(state.ID)
 	if sent, err := r.Cookie(cookie.Name); err == nil {
 		back.Cookie = sent.Value

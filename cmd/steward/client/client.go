@@ -179,7 +179,8 @@ func (c *Client) AddMember(ctx context.Context, email string, role steward.Role)
 type Connection struct {
 	System      string `json:"system"`
 	InstanceURL string `json:"instance_url"`
-	AccessToken string `json:"access_token"`
+	AccessToken string `json:"access_token,omitempty"`
+	ServiceUser string `json:"service_user,omitempty"` // instead of a token
 	Member      string `json:"member,omitempty"`
 }
 

@@ -1,10 +1,8 @@
 package member
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -187,43 +185,5 @@ func RevokeToken(ctx context.Context, in *command.Invocation) error {
 		return printRawOr(in, raw, err)
 	}
 	fmt.Fprintf(in.Out, "%s is revoked.\n", terminal.Line(id))
-	return nil
-}
-
-// Connect is the command that links a Salesforce account.
-func Connect(ctx context.Context, in *command.Invocation) error {
-	f := in.Flags(in.JSONFlag, in.SignIn.Flags)
-	to := client.Connection{System: "salesforce"}
-	f.StringVar(&to.InstanceURL, "instance-url", "", "the org's `address`, such as https://acme.my.salesforce.com")
-	f.StringVar(&to.AccessToken, "access-token", "", "the account's access `token`; - reads it from the first line of the standard input")
-	f.StringVar(&to.Member, "member", "", "whose account it is, by e-mail address or id of the `member` (default yourself)")
-	if err := in.ParseNone(f); err != nil {
-		return err
-	}
-	switch to.AccessToken {
-	case "":
-	case "-":
-		text, err := bufio.NewReader(io.LimitReader(in.In, 1<<16)).ReadString('\n')
-		if err != nil && err != io.EOF {
-			return steward.Errorf(steward.Invalid, "the access token can't be read from the standard input").Because(err)
-		}
-		to.AccessToken = strings.TrimSpace(text)
-	default:
-		fmt.Fprintln(in.Err, "note: others on this machine can see flags in the list of processes; --access-token - reads the token from the standard input")
-	}
-	if to.InstanceURL == "" || to.AccessToken == "" {
-		return in.Misused("--instance-url and --access-token are needed")
-	}
-	c, err := client.Dial(in.SignIn)
-	if err != nil {
-		return err
-	}
-	p := in.Begin("asking Salesforce whose account this is")
-	connected, raw, err := c.Connect(ctx, to)
-	p.Stop()
-	if err != nil || in.AsJSON {
-		return printRawOr(in, raw, err)
-	}
-	fmt.Fprintf(in.Out, "%s is connected: %s acts there as %s.\n", terminal.Line(string(connected.Connection)), terminal.Line(string(connected.Member)), terminal.Line(connected.Username))
 	return nil
 }
