@@ -538,6 +538,23 @@ func TestNamesThatABackupMayNotHave(t *testing.T) {
 	}
 }
 
+// A pipe in a file's place is damage, and not something to wait for.
+func TestPipesAreNoFiles(t *testing.T) {
+	s, _ := live(t, t.TempDir())
+	b, err := s.Make(context.Background(), filepath.Join(t.TempDir(), "backup"))
+	must(t, err)
+	rows := filepath.Join(b.Dir, "data/rows.db")
+	must(t, errors.Join(os.Remove(rows), syscall.Mkfifo(rows, 0o600)))
+	checked := make(chan error, 1)
+	go func() { checked <- b.Check(context.Background(), nil) }()
+	select {
+	case err := <-checked:
+		refused(t, err, steward.Conflict, "data/rows.db can't be read")
+	case <-time.After(5 * time.Second):
+		t.Error("it waits")
+	}
+}
+
 // FuzzManifest: nothing that anybody could write names a file outside the backup; what is read is written the same.
 func FuzzManifest(f *testing.F) {
 	for _, m := range []backup.Manifest{

@@ -134,9 +134,27 @@ func settle(ctx context.Context, dir, name string) (File, error) {
 	return hashFile(ctx, dir, name)
 }
 
-// hashFile reads a file of a backup. Links lead nowhere: what is hashed lies in the folder.
+// openFile opens a file of a backup. Links lead nowhere: what is opened lies in the folder. Pipes and devices are no
+// files: reading those might never end.
+func openFile(dir, name string) (*os.File, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }()
+	info, err := root.Stat(filepath.FromSlash(name))
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", name)
+	}
+	return root.Open(filepath.FromSlash(name))
+}
+
+// hashFile reads a file of a backup.
 func hashFile(ctx context.Context, dir, name string) (File, error) {
-	f, err := os.OpenInRoot(dir, filepath.FromSlash(name))
+	f, err := openFile(dir, name)
 	if err != nil {
 		return File{}, err
 	}

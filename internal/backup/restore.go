@@ -293,7 +293,7 @@ func (b *Backup) copyDatabase(ctx context.Context, t Target, staging string, f F
 
 // open opens a file of the backup, and nothing outside.
 func (b *Backup) open(f File) (*os.File, error) {
-	file, err := os.OpenInRoot(b.Dir, filepath.FromSlash(f.Name))
+	file, err := openFile(b.Dir, f.Name)
 	if err != nil {
 		return nil, damaged(f.Name, "can't be read").Because(err)
 	}

@@ -25,5 +25,5 @@ func (l *Ledger) Attest(ctx context.Context, ws steward.WorkspaceID, text string
 	if err != nil {
 		return "", "", err
 	}
-	return key.SignText(l.origin+"/"+string(ws), text)
+	return key.SignText(cp.Origin, text) // the log's present name, which its verifier key has
 }

@@ -225,8 +225,14 @@ func TestALossIsDeclared(t *testing.T) {
 		if !strings.HasPrefix(w.known[len(w.known)-1], "steward.test/log_") {
 			t.Errorf("the new log has the checkpoint\n%s", w.known[len(w.known)-1])
 		}
-		_, err := d.Rotate(context.Background(), ws, ledger.Entry{Caller: "mem_1", Outcome: ledger.OK})
+		cp, err := d.Rotate(context.Background(), ws, ledger.Entry{Caller: "mem_1", Outcome: ledger.OK})
 		must(t, err)
+		// What is attested is signed as the log is that others know by now.
+		signed, vkey, err := d.Attest(context.Background(), ws, "a certificate\n")
+		must(t, err)
+		if text, err := tlog.CheckAttested(signed, cp.Key); err != nil || text != "a certificate\n" || vkey != cp.Key {
+			t.Errorf("attested with %s, and the log's key is %s: %v", vkey, cp.Key, err)
+		}
 		w.verify(d, 401, "20-30@20")
 	})
 	// What is remembered of the old log beyond what was declared is no part of that.

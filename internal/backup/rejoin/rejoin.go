@@ -78,15 +78,15 @@ func (s Sealed) Open(ctx context.Context, o *backup.Opened, ws steward.Workspace
 	if err != nil {
 		return err
 	}
-	stride := max(1, (head.Next+sampled-1)/sampled) // rounded up, so that it is never more of them
-	for seq := uint64(0); seq < head.Next; seq += stride {
+	stride := max(1, (head.Next-head.First+sampled-1)/sampled) // rounded up, so that it is never more of them
+	for seq := head.First; seq < head.Next; seq += stride {
 		progress("opening entries", seq, head.Next)
 		o.Skipped += min(stride, head.Next-seq) - 1
 		rows, err := s.Record.Rows(ctx, ws, seq, 1, false)
 		if err != nil {
 			return err
 		}
-		if len(rows) == 0 {
+		if len(rows) == 0 || rows[0].Seq != seq {
 			continue // which verifying finds
 		}
 		h, err := ledger.Decode(&rows[0])

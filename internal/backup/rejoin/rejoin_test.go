@@ -70,16 +70,19 @@ func TestObjectsOfTwoPlaces(t *testing.T) {
 // long is a ledger of which only the reading is counted.
 type long struct {
 	ledger.Reader
-	next  uint64
-	reads int
+	first, next uint64
+	reads       int
 }
 
 func (l *long) Head(context.Context, steward.WorkspaceID) (ledger.Head, error) {
-	return ledger.Head{Next: l.next}, nil
+	return ledger.Head{First: l.first, Next: l.next}, nil
 }
 
-func (l *long) Rows(context.Context, steward.WorkspaceID, uint64, int, bool) ([]ledger.Row, error) {
+func (l *long) Rows(_ context.Context, _ steward.WorkspaceID, from uint64, _ int, _ bool) ([]ledger.Row, error) {
 	l.reads++
+	if from < l.first {
+		return []ledger.Row{{Seq: l.first}}, nil // as of a log whose beginning was pruned
+	}
 	return nil, nil
 }
 
@@ -89,9 +92,10 @@ func (*long) WalkSealed(context.Context, steward.WorkspaceID, func(steward.Place
 
 func TestOfALongLedgerSomeIsOpened(t *testing.T) {
 	for _, entries := range []uint64{0, 1, 2000, 2001, 3999, 1_000_000} {
-		l, opened := &long{next: entries}, backup.Opened{}
+		const pruned = 512
+		l, opened := &long{first: pruned, next: pruned + entries}, backup.Opened{}
 		must(t, rejoin.Sealed{Rows: l, Record: l}.Open(context.Background(), &opened, "ws_1", func(string, uint64, uint64) {}))
-		if l.reads > 2000 || uint64(l.reads)+opened.Skipped != entries {
+		if l.reads > 2000 || uint64(l.reads)+opened.Skipped != entries || opened.Gone+opened.Broken > 0 {
 			t.Errorf("of %d entries %d are opened and %d skipped", entries, l.reads, opened.Skipped)
 		}
 	}
