@@ -50,6 +50,7 @@ func TestConformance(t *testing.T) {
 			storetest.Retention(t, forgetting.Requests{Rows: rows}, forgetting.Duties{Rows: rows}, rows, store.Identity{DB: db})
 		},
 		"ledger":  func(t *testing.T, db *store.DB) { storetest.Ledger(t, store.Ledger{DB: db}) },
+		"signins": func(t *testing.T, db *store.DB) { storetest.SignIns(t, store.SignIns{DB: db}, store.Identity{DB: db}) },
 		"witness": func(t *testing.T, db *store.DB) { storetest.Witness(t, store.Witness{DB: db}) },
 	}
 	for database, open := range map[string]opener{"sqlite": onSQLite, "postgres": onPostgres} {
