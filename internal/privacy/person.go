@@ -159,12 +159,9 @@ func (v *Vault) Mentions(ctx context.Context, ws steward.WorkspaceID, person ste
 			return Mention{}, steward.Errorf(steward.Invalid, "there is nothing to search for in one of the values; leave it out")
 		}
 	}
-	err := v.Store.WalkTokens(ctx, ws, func(row Row) error {
-		theirs := person != "" && row.Person() == person // most rows are nobody's
+	err := v.Store.WalkTokens(ctx, ws, Wanted{Person: person}, func(row Row) error {
+		theirs := person != "" && row.Person() == person
 		if !theirs {
-			if row.Kind != Value && row.Kind != Text {
-				return nil
-			}
 			s, err := v.unseal(ctx, ws, row)
 			if steward.KindOf(err) == steward.Gone {
 				return nil
@@ -199,14 +196,10 @@ func (v *Vault) Mentions(ctx context.Context, ws steward.WorkspaceID, person ste
 
 // Opens tries to open tokens by their ids: how many still hold something, and how many of those open.
 func (v *Vault) Opens(ctx context.Context, ws steward.WorkspaceID, ids []string) (there, opened int, err error) {
-	wanted := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		wanted[id] = true
+	if len(ids) == 0 {
+		return 0, 0, nil
 	}
-	err = v.Store.WalkTokens(ctx, ws, func(row Row) error {
-		if !wanted[row.ID] {
-			return nil
-		}
+	err = v.Store.WalkTokens(ctx, ws, Wanted{IDs: ids}, func(row Row) error {
 		there++
 		_, err := v.unseal(ctx, ws, row)
 		if err == nil {

@@ -55,6 +55,13 @@ func (r Row) Person() steward.PersonID {
 	return ""
 }
 
+// Wanted says which rows: those with some ids, or where there are none a person's, if one is named, and everybody's
+// values and texts.
+type Wanted struct {
+	IDs    []string
+	Person steward.PersonID
+}
+
 // Store keeps tokens. Every method sees one workspace only.
 type Store interface {
 	// Tokens gives a conversation's rows in the order of their issue, ties by id.
@@ -63,8 +70,8 @@ type Store interface {
 	IssueTokens(ctx context.Context, ws steward.WorkspaceID, rows []Row) (taken []string, err error)
 	// ResealToken replaces kind and sealed value of one row; NotFound where there is none.
 	ResealToken(ctx context.Context, ws steward.WorkspaceID, row Row) error
-	// WalkTokens gives f every row of the workspace that was not emptied, in the order of ids, and ends at its first error.
-	WalkTokens(ctx context.Context, ws steward.WorkspaceID, f func(Row) error) error
+	// WalkTokens gives f the rows that are wanted and were not emptied, and ends at its first error.
+	WalkTokens(ctx context.Context, ws steward.WorkspaceID, w Wanted, f func(Row) error) error
 	// EmptyTokens removes scopes and box of the rows and keeps the rows. Unknown ids are passed over.
 	EmptyTokens(ctx context.Context, ws steward.WorkspaceID, ids []string) error
 }

@@ -42,13 +42,13 @@ func (p Privacy) IssueTokens(ctx context.Context, ws steward.WorkspaceID, rows [
 	}
 	var taken []string
 	err := p.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, "INSERT INTO tokens (workspace, "+vaultColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (workspace, id) DO NOTHING")
+		insert, err := tx.PrepareContext(ctx, "INSERT INTO tokens (workspace, "+vaultColumns+", person) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (workspace, id) DO NOTHING")
 		if err != nil {
 			return err
 		}
 		defer func() { _ = insert.Close() }()
 		for _, row := range rows {
-			res, err := insert.ExecContext(ctx, ws, row.ID, row.Conversation, row.Type, row.Kind, micros(row.Issued), row.Sealed.ScopeList(), row.Sealed.Box)
+			res, err := insert.ExecContext(ctx, ws, row.ID, row.Conversation, row.Type, row.Kind, micros(row.Issued), row.Sealed.ScopeList(), row.Sealed.Box, row.Person())
 			if err != nil {
 				return err
 			}
@@ -67,30 +67,47 @@ func (p Privacy) IssueTokens(ctx context.Context, ws steward.WorkspaceID, rows [
 
 // ResealToken replaces kind and sealed value of one row.
 func (p Privacy) ResealToken(ctx context.Context, ws steward.WorkspaceID, row privacy.Row) error {
-	n, err := p.db.Exec(ctx, within(ws), "UPDATE tokens SET kind = $1, scopes = $2, box = $3 WHERE workspace = $4 AND id = $5",
-		row.Kind, row.Sealed.ScopeList(), row.Sealed.Box, ws, row.ID)
+	n, err := p.db.Exec(ctx, within(ws), "UPDATE tokens SET kind = $1, scopes = $2, box = $3, person = $4 WHERE workspace = $5 AND id = $6",
+		row.Kind, row.Sealed.ScopeList(), row.Sealed.Box, row.Person(), ws, row.ID)
 	if err == nil && n == 0 {
 		return steward.Errorf(steward.NotFound, "there is no such token")
 	}
 	return err
 }
 
-// WalkTokens gives f every row of the workspace that was not emptied, in the order of ids.
-func (p Privacy) WalkTokens(ctx context.Context, ws steward.WorkspaceID, f func(privacy.Row) error) error {
-	return p.db.Query(ctx, within(ws), func(scan func(...any) error) error {
-		row, err := scanVaultRow(scan)
-		if err != nil {
+// WalkTokens gives f the rows that are wanted and were not emptied: a person's, then what is kept of everybody, in the
+// order of ids.
+func (p Privacy) WalkTokens(ctx context.Context, ws steward.WorkspaceID, w privacy.Wanted, f func(privacy.Row) error) error {
+	walk := func(where string, args ...any) error {
+		return p.db.Query(ctx, within(ws), func(scan func(...any) error) error {
+			row, err := scanVaultRow(scan)
+			if err != nil {
+				return err
+			}
+			return f(row)
+		}, "SELECT "+vaultColumns+" FROM tokens WHERE workspace = $1 AND scopes <> '' AND "+where, append([]any{ws}, args...)...)
+	}
+	for _, id := range w.IDs {
+		if err := walk("id = $2", id); err != nil {
 			return err
 		}
-		return f(row)
-	}, "SELECT "+vaultColumns+" FROM tokens WHERE workspace = $1 AND scopes <> '' ORDER BY id", ws)
+	}
+	if len(w.IDs) > 0 {
+		return nil
+	}
+	if w.Person != "" {
+		if err := walk("person <> '' AND person = $2 ORDER BY id", w.Person); err != nil {
+			return err
+		}
+	}
+	return walk("kind IN ('value', 'text') AND (person = '' OR person <> $2) ORDER BY id", w.Person)
 }
 
 // EmptyTokens removes scopes and box of the rows and keeps the rows.
 func (p Privacy) EmptyTokens(ctx context.Context, ws steward.WorkspaceID, ids []string) error {
 	return p.db.Update(ctx, within(ws), func(tx *sql.Tx) error {
 		for _, id := range ids {
-			if _, err := tx.ExecContext(ctx, "UPDATE tokens SET scopes = '', box = $1 WHERE workspace = $2 AND id = $3", []byte{}, ws, id); err != nil {
+			if _, err := tx.ExecContext(ctx, "UPDATE tokens SET scopes = '', person = '', box = $1 WHERE workspace = $2 AND id = $3", []byte{}, ws, id); err != nil {
 				return err
 			}
 		}

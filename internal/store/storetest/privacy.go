@@ -109,16 +109,46 @@ func Privacy(t *testing.T, s interface {
 			t.Errorf("the id was issued again: %v", taken)
 		}
 	})
-	t.Run("a walk sees one workspace's rows that hold something, and ends at an error", func(t *testing.T) {
-		var ids []string
-		if err := s.WalkTokens(ctx, "w1", func(r privacy.Row) error { ids = append(ids, r.ID); return nil }); err != nil {
+	t.Run("a walk sees what is wanted of one workspace and holds something, and ends at an error", func(t *testing.T) {
+		note, other := row("ddddd1", "c1", issued), row("eeeee1", "c1", issued)
+		note.Kind, note.Sealed.Scopes = privacy.Text, []steward.Scope{"conversation/2026-11-23"}
+		other.Sealed.Scopes = []steward.Scope{"conversation/2026-11-23", "person/p2"}
+		issue(t, "w1", note, other)
+		walk := func(w privacy.Wanted) (ids []string) {
+			t.Helper()
+			if err := s.WalkTokens(ctx, "w1", w, func(r privacy.Row) error { ids = append(ids, r.ID); return nil }); err != nil {
+				t.Fatal(err)
+			}
+			return ids
+		}
+		for _, c := range []struct {
+			wanted privacy.Wanted
+			want   []string
+		}{
+			{privacy.Wanted{}, []string{"ddddd1"}},
+			{privacy.Wanted{Person: "p1"}, []string{"aaaaa1", "bbbbb1", "ccccc1", "ddddd1"}},
+			{privacy.Wanted{Person: "p2"}, []string{"eeeee1", "ddddd1"}},
+			{privacy.Wanted{IDs: []string{"bbbbb1", "zzzzz1", "nobody"}, Person: "p2"}, []string{"bbbbb1"}},
+		} {
+			if got := walk(c.wanted); !slices.Equal(got, c.want) {
+				t.Errorf("of %+v it walks %v, want %v", c.wanted, got, c.want)
+			}
+		}
+		note.Sealed.Scopes = append(note.Sealed.Scopes, "person/p2")
+		if err := s.ResealToken(ctx, "w1", note); err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(ids, []string{"aaaaa1", "bbbbb1", "ccccc1"}) {
-			t.Errorf("walked %v", ids)
+		if got := walk(privacy.Wanted{Person: "p2"}); !slices.Equal(got, []string{"ddddd1", "eeeee1"}) {
+			t.Errorf("resealed as theirs, it walks %v", got)
+		}
+		if err := s.EmptyTokens(ctx, "w1", []string{"ddddd1", "eeeee1"}); err != nil {
+			t.Fatal(err)
+		}
+		if got := walk(privacy.Wanted{Person: "p2"}); len(got) > 0 {
+			t.Errorf("emptied, it walks %v", got)
 		}
 		stop, calls := errors.New("stop"), 0
-		if err := s.WalkTokens(ctx, "w1", func(privacy.Row) error { calls++; return stop }); !errors.Is(err, stop) || calls != 1 {
+		if err := s.WalkTokens(ctx, "w1", privacy.Wanted{Person: "p1"}, func(privacy.Row) error { calls++; return stop }); !errors.Is(err, stop) || calls != 1 {
 			t.Errorf("%d calls, %v", calls, err)
 		}
 	})
