@@ -62,7 +62,8 @@ var house = []room{
 	{"internal/sandbox/engine/value", "soql sandbox/org", "what comparisons, functions and aggregates make of one value"},
 	{"internal/sandbox/engine", "soql sandbox/org sandbox/engine/value", "queries, records and permissions over it"},
 	{"internal/sandbox/bulk", "soql sandbox/org", "many of them at once, as CSV; it knows the engine as an interface"},
-	{"internal/sandbox", "soql sandbox/org sandbox/engine sandbox/bulk", "the same over HTTP"},
+	{"internal/sandbox/search", "soql sandbox/org", "in which of them do these words stand? It knows the engine as an interface"},
+	{"internal/sandbox", "soql sandbox/org sandbox/engine sandbox/bulk sandbox/search", "the same over HTTP"},
 
 	// What puts the steps in their order.
 	{"internal/retention/custody", "", "what do holds keep, and from whom?"},

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"github.com/stewardhq/steward/internal/sandbox/bulk"
 	"github.com/stewardhq/steward/internal/sandbox/engine"
 	"github.com/stewardhq/steward/internal/sandbox/org"
+	"github.com/stewardhq/steward/internal/sandbox/search"
+	"github.com/stewardhq/steward/internal/soql"
 )
 
 // company is the engine in the words of the packages that know no engine.
@@ -106,4 +109,79 @@ func (r row) Value(path []string) (string, any) {
 		}
 	}
 	return strings.Join(path, "."), nil
+}
+
+// searched is the engine as one user searches it.
+type searched struct {
+	*engine.Engine
+	user string
+}
+
+func (c searched) Objects() []*org.Object {
+	var all []*org.Object
+	for _, d := range c.DescribeAll(c.user) {
+		seen := *d.Object
+		seen.Fields = d.Fields
+		all = append(all, &seen)
+	}
+	return all
+}
+
+func (c searched) Run(text string, q *soql.Query) ([]row, error) {
+	result, err := c.Engine.Run(c.user, text, q, false)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]row, len(result.Records))
+	for i, r := range result.Records {
+		rows[i] = row{r}
+	}
+	return rows, nil
+}
+
+func (s *Server) search(w http.ResponseWriter, c *call) error {
+	return s.find(w, c, c.URL.Query().Get("q"))
+}
+
+func (s *Server) parameterizedSearch(w http.ResponseWriter, c *call) error {
+	asked, err := search.FromURL(c.URL.Query())
+	if err != nil {
+		return refusal(http.StatusBadRequest, "INVALID_SEARCH", err.Error())
+	}
+	if c.Method == http.MethodPost {
+		if err := read(c, &asked, false); err != nil {
+			return err
+		}
+	}
+	return s.find(w, c, asked.String())
+}
+
+// find answers a search in SOSL.
+func (s *Server) find(w http.ResponseWriter, c *call, text string) error {
+	asked, err := search.Parse(text)
+	if err != nil {
+		err := engine.Misread(text, err)
+		var e *engine.Error
+		if errors.As(err, &e) {
+			e.Code = "MALFORMED_SEARCH"
+		}
+		return err
+	}
+	found, err := search.Find(asked, searched{s.engine, c.user})
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	b.WriteString(`{"searchRecords":[`)
+	for i, r := range found {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if err := writeRecord(&b, c.base, r.Record); err != nil {
+			return err
+		}
+	}
+	b.WriteString(`]}`)
+	sendJSON(w, http.StatusOK, b.Bytes())
+	return nil
 }

@@ -96,6 +96,8 @@ func (s *Server) routes() map[string]map[string]handler {
 		data + "/query":                      {"GET": s.signedIn(s.query)},
 		data + "/query/{locator}":            {"GET": s.signedIn(s.queryMore)},
 		data + "/queryAll":                   {"GET": s.signedIn(s.queryAll)},
+		data + "/search":                     {"GET": s.signedIn(s.search)},
+		data + "/parameterizedSearch":        {"GET": s.signedIn(s.parameterizedSearch), "POST": s.signedIn(s.parameterizedSearch)},
 		data + "/sobjects":                   {"GET": s.signedIn(s.describeGlobal)},
 		data + "/sobjects/{object}":          {"GET": s.signedIn(s.basics), "POST": s.signedIn(s.create)},
 		data + "/sobjects/{object}/describe": {"GET": s.signedIn(s.describe)},
