@@ -298,9 +298,27 @@ func TestTwoLossesInOneSegment(t *testing.T) {
 		folder, err := tlog.OpenFolder(dir)
 		must(t, err)
 		defer func() { must(t, folder.Close()) }()
-		r, err := verify.Ledger(ctx, verify.Source{Store: folder, Key: folder.Key, HeadersOnly: true, Checked: true}, ws, nil)
-		if err != nil || len(r.Losses) != 2 || len(r.Findings) > 0 {
-			t.Errorf("exported: losses %v, findings %v, %v", r.Losses, r.Findings, err)
+		elsewhere := newWorld(t)
+		elsewhere.use(func(o *data) { elsewhere.append(o, 10); elsewhere.append(o, 35) })
+		anew, stranger := elsewhere.known, strings.ReplaceAll(elsewhere.known[0], "steward.test/", "elsewhere.test/")
+		for what, c := range map[string]struct {
+			known []string
+			want  string
+		}{
+			"nothing": {}, "all of it": {known: w.known},
+			"another beginning":  {append(w.known, anew[0]), "[the first 10 entries aren't those of a remembered checkpoint: the ledger was written anew]"},
+			"more than was lost": {append(w.known, anew[len(anew)-1]), "[the first 35 entries aren't those of a remembered checkpoint: the ledger was written anew]"},
+			"another log":        {append(w.known, stranger), "[checkpoints of the log elsewhere.test/ws_1 are remembered, and this one doesn't say that it goes on from that the first 10 entries aren't those of a remembered checkpoint: the ledger was written anew]"},
+		} {
+			r, err := verify.Ledger(ctx, verify.Source{Store: folder, Key: folder.Key, HeadersOnly: true, Checked: true, Known: c.known}, ws, nil)
+			must(t, err)
+			var found []string
+			for _, f := range r.Findings {
+				found = append(found, f.What)
+			}
+			if len(r.Losses) != 2 || c.want == "" && len(found) > 0 || c.want != "" && fmt.Sprint(found) != c.want {
+				t.Errorf("exported, where %s is remembered: losses %v, findings %v", what, r.Losses, found)
+			}
 		}
 	})
 }

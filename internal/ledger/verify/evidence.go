@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+
+	"github.com/transparency-dev/formats/log"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
@@ -282,6 +285,9 @@ func (v *verification) remember(head ledger.Head) {
 		}
 		seen[note] = true
 		cp, _, err := tree.Parse([]byte(note), string(v.ws), v.ring)
+		if err != nil && v.src.Sealer == nil {
+			cp, err = v.former(note, err)
+		}
 		switch {
 		case err != nil:
 			v.find("a remembered checkpoint isn't signed with this ledger's key: one of them was replaced")
@@ -298,6 +304,20 @@ func (v *verification) remember(head ledger.Head) {
 		v.findAt(v.first, "the newest remembered checkpoint is over %d entries and the ledger begins with entry %d: nothing that is remembered tells whether it is the same", newest, v.first)
 	}
 	slices.SortFunc(v.known, func(a, b ledger.Checkpoint) int { return int(int64(a.Size) - int64(b.Size)) })
+}
+
+// former reads a remembered checkpoint of a log that an exported one may go on from. Its key is that of another name,
+// which isn't there, so whoever remembers it vouches for it; that the log went on from that one, losses looks at.
+func (v *verification) former(note string, refused error) (ledger.Checkpoint, error) {
+	var said log.Checkpoint
+	name, _, _ := strings.Cut(v.src.Key, "+")
+	if _, err := said.Unmarshal([]byte(note)); err != nil || said.Origin == name {
+		return ledger.Checkpoint{}, refused
+	}
+	if !slices.Contains(v.formers, said.Origin) {
+		v.formers = append(v.formers, said.Origin)
+	}
+	return ledger.Checkpoint{Origin: said.Origin, Size: said.Size, Root: said.Hash, Note: note}, nil
 }
 
 // remembered holds the tree against the remembered checkpoints of its size, and passes over those of less.

@@ -60,6 +60,11 @@ func (v *verification) losses(head ledger.Head) {
 			v.findAt(n.after, "the log got another name behind its checkpoint over %d entries, and no entry says why", n.after)
 		}
 	}
+	for _, name := range v.formers {
+		if !slices.ContainsFunc(declared, func(r restart) bool { return r.From == name }) {
+			v.find("checkpoints of the log %s are remembered, and this one doesn't say that it goes on from that", name)
+		}
+	}
 	for _, cp := range v.disputed {
 		explained := false
 		for _, r := range declared {

@@ -121,6 +121,7 @@ type verification struct {
 
 	disputed  []ledger.Checkpoint // that are remembered, and aren't over what is here
 	names     map[string]uint64   // of checkpoints, and the size of the last with each
+	formers   []string            // the names of remembered checkpoints whose key isn't there
 	renamings []renaming
 	restarts  []restart
 
