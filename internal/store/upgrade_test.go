@@ -10,6 +10,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/segment"
+	"github.com/stewardhq/steward/internal/privacy"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/database"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
@@ -76,6 +77,11 @@ func TestFirstDatabasesOpen(t *testing.T) {
 			const ws steward.WorkspaceID = "ws_1"
 			_, err = old.Exec(ctx, database.Within(ws), `INSERT INTO ledger_heads (workspace, next, last_us, signed) VALUES ($1, 300, 7, 300)`, ws)
 			must(err)
+			_, err = old.Exec(ctx, database.Within(ws), `INSERT INTO tokens (workspace, id, conversation, type, kind, issued_us, scopes, box) VALUES
+				($1, 'aaaaa1', 'con_1', 'PERSON', 'reference', 7, 'conversation/2026-11-23 person/psn_7f~3-x', 'box'),
+				($1, 'bbbbb1', 'con_1', 'PERSON', 'reference', 7, 'conversation/2026-11-23 person/psn_8', 'box'),
+				($1, 'ccccc1', 'con_1', 'TEXT', 'text', 7, 'prompt/2026-11-23 item/ccccc1', 'box')`, ws)
+			must(err)
 			must(old.Close())
 
 			db, err := c.now()
@@ -84,6 +90,15 @@ func TestFirstDatabasesOpen(t *testing.T) {
 			head, err := store.Ledger{DB: db}.Head(ctx, ws)
 			if err != nil || head != (ledger.Head{Next: 300, Last: 7, Signed: 300}) {
 				t.Errorf("the head is %+v, %v", head, err)
+			}
+			var theirs []string
+			must(store.Privacy{DB: db}.WalkTokens(ctx, ws, privacy.Wanted{Person: "psn_7f~3-x"}, func(r privacy.Row) error { theirs = append(theirs, r.ID); return nil }))
+			if !slices.Equal(theirs, []string{"aaaaa1", "ccccc1"}) {
+				t.Errorf("a person's tokens and everybody's texts are %v", theirs)
+			}
+			n, err := db.Rows().Exec(ctx, database.Within("ws_2"), `UPDATE tokens SET type = '' WHERE workspace = $1`, ws)
+			if err != nil || n != 0 && name == "postgres" {
+				t.Errorf("another workspace changes %d rows: %v", n, err)
 			}
 			due, err := store.Segments{DB: db}.Due(ctx, "", 9)
 			if err != nil || len(due) != 1 || due[0] != (segment.Tail{Workspace: ws, Signed: 300}) {

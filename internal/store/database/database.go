@@ -38,6 +38,8 @@ type dialect struct {
 	setVersion func(ctx context.Context, tx *sql.Tx, files int) error
 	// guard ties every row to its workspace, once there are tables; nil where the database can't.
 	guard func(ctx context.Context, tx *sql.Tx, schema Schema) error
+	// unguard lifts that for the owner, in a transaction that ends with guard; nil as guard is.
+	unguard func(ctx context.Context, tx *sql.Tx) error
 	// bind sets what a transaction reaches: a setting's name and its values; "" without a guard.
 	bind string
 	// turn waits for every other transaction that takes its turn; "" where one writes at a time anyway.
@@ -109,6 +111,11 @@ func (db *DB) migrate(ctx context.Context, schema Schema) error {
 		files, done, err := db.progress(ctx, tx, schema)
 		if err != nil {
 			return err
+		}
+		if 0 < done && done < len(files) && db.dialect.unguard != nil { // files may change rows of all workspaces
+			if err := db.dialect.unguard(ctx, tx); err != nil {
+				return err
+			}
 		}
 		for _, file := range files[done:] {
 			text, err := fs.ReadFile(schema.Files, file)

@@ -136,6 +136,7 @@ func onPostgres() *dialect {
 		version:    pgVersion,
 		setVersion: pgSetVersion,
 		guard:      pgGuard,
+		unguard:    pgUnguard,
 		bind:       pgBind,
 		turn:       fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", int64(pgTurn)),
 		snapshot:   &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
@@ -223,6 +224,21 @@ func pgGuard(ctx context.Context, tx *sql.Tx, schema Schema) error {
 		}
 	}
 	return nil
+}
+
+// pgUnguard has the tables' owner see all rows. Nobody else does meanwhile.
+func pgUnguard(ctx context.Context, tx *sql.Tx) error {
+	var tables []string
+	err := Each(ctx, tx, func(scan func(...any) error) error {
+		var name string
+		err := scan(&name)
+		tables = append(tables, name)
+		return err
+	}, `SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND relforcerowsecurity`)
+	for i := 0; i < len(tables) && err == nil; i++ {
+		_, err = tx.ExecContext(ctx, fmt.Sprintf(`ALTER TABLE %s NO FORCE ROW LEVEL SECURITY`, pgx.Identifier{tables[i]}.Sanitize()))
+	}
+	return err
 }
 
 // pgSetting reads what pgBind set, once a statement and not once a row. Where nothing is set it is NULL,

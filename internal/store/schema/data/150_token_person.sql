@@ -1,7 +1,7 @@
 -- Whose a token is, so that what is to be forgotten is found without reading all that is kept. It stands last in scopes.
 ALTER TABLE tokens ADD COLUMN person TEXT NOT NULL DEFAULT '';
 
-UPDATE tokens SET person = replace(scopes, rtrim(scopes, 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-'), '')
+UPDATE tokens SET person = replace(scopes, rtrim(scopes, 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_~-'), '')
     WHERE scopes LIKE '%person/%';
 
 CREATE INDEX tokens_person ON tokens (workspace, person) WHERE person <> '';
