@@ -538,6 +538,22 @@ func TestNamesThatABackupMayNotHave(t *testing.T) {
 	}
 }
 
+// A workspace has one ledger.
+func TestALedgerIsNamedOnce(t *testing.T) {
+	for n, want := range map[int]bool{1: true, 2: false} {
+		var m backup.Manifest
+		m.Format = 1
+		for range n {
+			m.Ledgers = append(m.Ledgers, backup.Ledger{Workspace: "ws_1", Entries: 1})
+		}
+		text, err := backup.EncodeManifest(m)
+		must(t, err)
+		if _, err := backup.DecodeManifest(text); (err == nil) != want {
+			t.Errorf("named %d times: %v", n, err)
+		}
+	}
+}
+
 // A pipe in a file's place is damage, and not something to wait for.
 func TestPipesAreNoFiles(t *testing.T) {
 	s, _ := live(t, t.TempDir())

@@ -88,6 +88,13 @@ func decodeManifest(text []byte) (m Manifest, sum string, err error) {
 	if m.Format != format {
 		return m, "", steward.Errorf(steward.Conflict, "this backup has format %d, and this Steward reads %d; use the version that wrote it, %s", m.Format, format, m.Program)
 	}
+	once := map[steward.WorkspaceID]bool{}
+	for _, l := range m.Ledgers { // a second restart of the same log would take back the first one's name
+		if once[l.Workspace] {
+			return m, "", fmt.Errorf("manifest: workspace %s has two ledgers", l.Workspace)
+		}
+		once[l.Workspace] = true
+	}
 	for _, f := range m.Files {
 		own := path.Dir(f.Name) == dataDir && slices.Contains([]string{objectsDir, stagingDir, wholeFile}, path.Base(f.Name)) // Restore's
 		if !filepath.IsLocal(filepath.FromSlash(f.Name)) || path.Clean(f.Name) != f.Name || strings.ContainsAny(f.Name, "\x00\\") || f.Size < 0 || own {
