@@ -22,6 +22,7 @@ import (
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/connector"
 	"github.com/stewardhq/steward/internal/connector/salesforce"
+	"github.com/stewardhq/steward/internal/connector/salesforce/oauth"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
@@ -35,6 +36,7 @@ import (
 	"github.com/stewardhq/steward/internal/retention/custody"
 	"github.com/stewardhq/steward/internal/sandbox"
 	"github.com/stewardhq/steward/internal/sandbox/org"
+	"github.com/stewardhq/steward/internal/signin"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/forgetting"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
@@ -50,6 +52,7 @@ type house struct {
 	org     *org.Org
 	orgURL  string
 	users   []sandbox.User
+	login   *login
 	later   atomic.Int64 // seconds after today
 	garbled atomic.Bool  // the ledger's last entry can't be read
 	full    atomic.Bool  // the ledger can't be written
@@ -112,7 +115,8 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 	h := &house{t: t, log: &bytes.Buffer{}, org: org.Acme(1, today)}
 	box := sandbox.New(h.org)
 	h.users = box.Users()
-	orgServer := httptest.NewServer(box)
+	h.login = &login{org: box, orgID: h.org.ID}
+	orgServer := httptest.NewServer(h.login)
 	t.Cleanup(orgServer.Close)
 	h.orgURL = orgServer.URL
 
@@ -151,6 +155,8 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		Client: func(steward.WorkspaceID, string) (*http.Client, error) { return orgServer.Client(), nil },
 		Now:    now, Rand: rand.Reader,
 	}
+	app := &oauth.App{ClientID: "3MVG9app", Logins: []string{h.orgURL}, Now: now}
+	door.Renewers = map[string]gateway.Renewer{salesforce.System: app}
 	rows := forgetting.Rows{DB: data.Rows()}
 	h.server = &api.Server{
 		Directory: &identity.Directory{
@@ -175,6 +181,7 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		Walk:   data.WalkSealed, Objects: func(context.Context, steward.WorkspaceID) (int, error) { return 0, nil }, Log: log, Now: now,
 	}
 	door.Closed = h.server.Closer.Closed
+	h.server.SignIns = &signin.Flow{Store: store.SignIns{DB: data}, Door: door, Directory: h.server.Directory, App: app, Now: now, Rand: rand.Reader}
 	server := httptest.NewUnstartedServer(h.server.Handler())
 	server.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	server.Start()

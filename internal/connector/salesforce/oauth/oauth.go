@@ -194,7 +194,7 @@ func (a *App) token(ctx context.Context, client *http.Client, g credential.Grant
 	if !ok {
 		return g, strange(status)
 	}
-	if g.InstanceURL != "" && g.InstanceURL != instance || g.OrgID != "" && !sameID(g.OrgID, org) || g.UserID != "" && !sameID(g.UserID, user) {
+	if g.InstanceURL != "" && g.InstanceURL != instance || g.OrgID != "" && g.OrgID != org || g.UserID != "" && g.UserID != user {
 		return g, steward.Errorf(steward.Conflict, "Salesforce renewed this sign-in for another org, address or user; connect again with `steward connect salesforce`")
 	}
 	g.InstanceURL, g.OrgID, g.UserID = instance, org, user
@@ -303,7 +303,7 @@ func ids(identity string) (org, user string, ok bool) {
 	if len(p) != 4 || p[0] != "" || p[1] != "id" || !isID(p[2], "00D") || !isID(p[3], "005") {
 		return "", "", false
 	}
-	return p[2], p[3], true
+	return long(p[2]), long(p[3]), true
 }
 
 // isID accepts a record id of 15 or 18 letters and digits with an object's prefix.
@@ -314,8 +314,23 @@ func isID(s, prefix string) bool {
 	return strings.IndexFunc(s, func(c rune) bool { return (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') }) < 0
 }
 
-// sameID compares ids in either form: the last three of 18 characters are check letters.
-func sameID(a, b string) bool { return len(a) >= 15 && len(b) >= 15 && a[:15] == b[:15] }
+// long gives an id of 15 characters the three check letters that others are written with: one for each five
+// characters, whose number in binary says which of them are capitals.
+func long(id string) string {
+	if len(id) != 15 {
+		return id
+	}
+	for i := 0; i < 15; i += 5 {
+		n := 0
+		for j := range 5 {
+			if c := id[i+j]; 'A' <= c && c <= 'Z' {
+				n |= 1 << j
+			}
+		}
+		id += "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"[n : n+1]
+	}
+	return id
+}
 
 // isToken accepts what can stand in a header (RFC 6749 appendix A.12: VSCHAR), without spaces.
 func isToken(s string) bool {

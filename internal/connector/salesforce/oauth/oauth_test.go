@@ -140,13 +140,19 @@ func TestExchangeAndRenew(t *testing.T) {
 		t.Errorf("%#v, %v", again, err)
 	}
 
+	// Ids come in two forms, and are kept in the longer one.
+	l.tokens(map[string]any{"id": "https://login.salesforce.com/id/00D50000000IZ3Z/00550000001fg5O"})
+	if g, err := l.app.Exchange(ctx, l.Client(), l.ask(), "c"); err != nil || g.OrgID != "00D50000000IZ3ZEAW" || g.UserID != "00550000001fg5OAAQ" {
+		t.Errorf("%+v, %v", g, err)
+	}
+
 	// Another app's sign-in is not given this app's secret.
 	other := l.ask()
 	other.ClientID = "3MVG9other"
 	if g, err := l.app.Exchange(ctx, l.Client(), other, "aPrx"); err != nil || g.ClientID != "3MVG9other" {
 		t.Errorf("%#v, %v", g, err)
 	}
-	if got := l.forms[3]; got.Get("client_id") != "3MVG9other" || got.Has("client_secret") {
+	if got := l.forms[4]; got.Get("client_id") != "3MVG9other" || got.Has("client_secret") {
 		t.Errorf("sent %v", got)
 	}
 }
