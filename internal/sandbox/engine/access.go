@@ -3,7 +3,6 @@ package engine
 import (
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stewardhq/steward/internal/sandbox/engine/value"
@@ -27,7 +26,7 @@ func (e *Engine) as(user string) *view {
 	if p := e.org.Profile(row.Text("ProfileId")); p != nil {
 		v.profile = p
 	}
-	v.calendar.Now, v.calendar.FirstDay = e.now(), firstDay(row.Text("LocaleSidKey"))
+	v.calendar.Now, v.calendar.FirstDay = e.now(), value.FirstDay(row.Text("LocaleSidKey"))
 	if zone, err := time.LoadLocation(row.Text("TimeZoneSidKey")); err == nil {
 		v.calendar.Now = v.calendar.Now.In(zone)
 	}
@@ -38,20 +37,6 @@ func (e *Engine) as(user string) *view {
 		v.own(role, map[string]bool{})
 	}
 	return v
-}
-
-// firstDay is the day on which weeks start in the country of a locale such as en_US.
-// Source: weekData of the Unicode Common Locale Data Repository, for countries where people buy Salesforce.
-func firstDay(locale string) time.Weekday {
-	_, country, _ := strings.Cut(locale, "_")
-	country, _, _ = strings.Cut(country, "_")
-	switch country {
-	case "US", "CA", "MX", "BR", "CO", "PE", "PR", "VE", "JP", "KR", "TW", "HK", "IN", "ID", "IL", "PH", "SG", "TH", "ZA", "":
-		return time.Sunday
-	case "AE", "BH", "DZ", "EG", "IQ", "JO", "KW", "OM", "QA":
-		return time.Saturday
-	}
-	return time.Monday
 }
 
 // own adds the users of all roles below a role. Users who share a role don't see each other's records.

@@ -233,7 +233,7 @@ func (p *plan) aggregate() (*Result, *Error) {
 	}
 	slices.SortStableFunc(groups, func(a, b *group) int { return a.set - b.set })
 	kept := slices.DeleteFunc(groups, func(one *group) bool { return !g.having(one) })
-	kept = bounded(value.Sort(kept, g.order), p.query)
+	kept = value.Bounded(value.Sort(kept, g.order), p.query)
 	if len(kept) > maxGroups {
 		return nil, refuse(http.StatusBadRequest, "EXCEEDED_ID_LIMIT", "Aggregate query does not support queryMore(), use LIMIT to restrict the results to a single batch")
 	}

@@ -461,7 +461,7 @@ func (p *plan) childrenOf(id string, by *org.Field) []org.Row {
 // rows are the candidates that the user may see and the query wants, in its order and bounds.
 func (p *plan) rows(candidates []org.Row) []org.Row {
 	rows := p.matching(candidates)
-	return bounded(value.Sort(rows, p.order), p.query)
+	return value.Bounded(value.Sort(rows, p.order), p.query)
 }
 
 func (p *plan) matching(candidates []org.Row) []org.Row {
@@ -516,16 +516,6 @@ func (v *view) record(at place, columns []column) *Record {
 		rec.Values[i] = Value{c.name, value}
 	}
 	return rec
-}
-
-func bounded[T any](rows []T, q *soql.Query) []T {
-	if q.Offset != nil {
-		rows = rows[min(q.Offset.N, len(rows)):]
-	}
-	if q.Limit != nil {
-		rows = rows[:min(q.Limit.N, len(rows))]
-	}
-	return rows
 }
 
 // Get gives a record: the fields named, or all that the user may read.

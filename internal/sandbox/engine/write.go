@@ -2,19 +2,14 @@ package engine
 
 import (
 	"maps"
-	"math"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/stewardhq/steward/internal/sandbox/engine/value"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 )
-
-// maxNumber bounds what a number field holds: 16 digits before the point.
-const maxNumber = 1e16
 
 // Create makes a record of what JSON values say, and gives its id.
 func (e *Engine) Create(user, object string, values map[string]any) (string, error) {
@@ -77,6 +72,7 @@ func (e *Engine) Update(user, object, id string, values map[string]any) error {
 		next["LastStageChangeDate"] = next["LastModifiedDate"]
 	}
 	v.org.Derive(ob.Name, next)
+	v.changing(row)
 	before := maps.Clone(row)
 	for i := range ob.Fields {
 		if f := &ob.Fields[i]; next[f.Name] != row[f.Name] {
@@ -185,73 +181,21 @@ func (v *view) assign(ob *org.Object, row org.Row, values map[string]any, open f
 }
 
 // accept turns a JSON value into what a row holds for the field.
-func (v *view) accept(f *org.Field, value any) (any, *Error) {
+func (v *view) accept(f *org.Field, given any) (any, *Error) {
 	bad := func(code, format string, args ...any) *Error {
 		err := refuse(http.StatusBadRequest, code, format, args...)
 		err.Fields = []string{f.Name}
 		return err
 	}
-	wrong := func() *Error {
-		return bad("JSON_PARSER_ERROR", "Cannot deserialize instance of %s from the value given for %s", f.Type, f.Name)
+	read, code, message := value.Read(f, given)
+	if code != "" {
+		return nil, bad(code, "%s", message)
 	}
-	text, isString := value.(string)
-	switch {
-	case value == nil:
-		return nil, nil
-	case f.Type.IsNumber():
-		n, ok := value.(float64)
-		switch {
-		case !ok || f.Type == org.Int && n != math.Trunc(n):
-			return nil, wrong()
-		case math.Abs(n) >= maxNumber:
-			return nil, bad("NUMBER_OUTSIDE_VALID_RANGE", "%s: value outside of valid range on numeric field: %v", f.Label, n)
-		case f.Type == org.Currency:
-			n = math.Round(n*100) / 100
-		}
-		return n, nil
-	case f.Type == org.Boolean:
-		if _, ok := value.(bool); !ok {
-			return nil, wrong()
-		}
-		return value, nil
-	case !isString:
-		return nil, wrong()
-	}
-	if text = strings.TrimSpace(text); text == "" {
-		return nil, nil
-	}
-	switch f.Type {
-	case org.Date:
-		day, err := time.Parse(org.DateLayout, text)
-		if err != nil || day.Year() < 1700 || day.Year() > 4000 {
-			return nil, wrong()
-		}
-		return text, nil
-	case org.DateTime:
-		for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999-0700", "2006-01-02T15:04:05.999999999"} {
-			if at, err := time.Parse(layout, text); err == nil && at.Year() >= 1700 && at.Year() <= 4000 {
-				return at.UTC().Format(org.DateTimeLayout), nil
-			}
-		}
-		return nil, wrong()
-	case org.Reference:
+	if text, _ := read.(string); f.Type == org.Reference && text != "" {
 		return v.acceptReference(f, text, bad)
-	case org.Picklist:
-		if f.Restricted && !slices.Contains(f.Picklist, text) {
-			return nil, bad("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "%s: bad value for restricted picklist field: %s", f.Label, text)
-		}
-	case org.Email:
-		if !email.MatchString(text) {
-			return nil, bad("INVALID_EMAIL_ADDRESS", "%s: invalid email address: %s", f.Label, text)
-		}
 	}
-	if f.Length > 0 && utf8.RuneCountInString(text) > f.Length {
-		return nil, bad("STRING_TOO_LONG", "%s: data value too large: %s (max length=%d)", f.Label, text, f.Length)
-	}
-	return text, nil
+	return read, nil
 }
-
-var email = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s.]+$`)
 
 func (v *view) acceptReference(f *org.Field, text string, bad func(code, format string, args ...any) *Error) (any, *Error) {
 	id, ok := org.CanonicalID(text)
@@ -308,6 +252,7 @@ func (e *Engine) remove(at place) {
 	e.org.Rows[at.object.Name] = without(e.org.Rows[at.object.Name], id)
 	delete(e.byID, id)
 	e.deleted[id] = true
+	e.changing(at.row)
 	if _, ok := at.row["IsDeleted"]; ok { // other objects have no deleted records to ask for
 		at.row["IsDeleted"] = true
 		e.bin[at.object.Name] = append(e.bin[at.object.Name], at.row)
@@ -321,6 +266,7 @@ func (e *Engine) remove(at place) {
 		for _, f := range other.Fields {
 			key := refKey(other.Name, f.Name, id)
 			for _, pointing := range e.refs[key] {
+				e.changing(pointing)
 				pointing[f.Name] = nil
 			}
 			delete(e.refs, key)
@@ -347,6 +293,7 @@ func (v *view) follow(ob *org.Object, after, before org.Row) {
 	case "Task", "Event":
 		for _, row := range []org.Row{before, after} {
 			if deal, ok := v.byID[row.Text("WhatId")]; ok && deal.object.Name == "Opportunity" {
+				v.changing(deal.row)
 				v.org.Derive("Opportunity", deal.row)
 			}
 		}

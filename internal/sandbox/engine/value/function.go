@@ -17,6 +17,20 @@ type Calendar struct {
 	Now time.Time
 }
 
+// FirstDay is the day on which weeks start in the country of a locale such as en_US.
+// Source: weekData of the Unicode Common Locale Data Repository, for countries where people buy Salesforce.
+func FirstDay(locale string) time.Weekday {
+	_, country, _ := strings.Cut(locale, "_")
+	country, _, _ = strings.Cut(country, "_")
+	switch country {
+	case "US", "CA", "MX", "BR", "CO", "PE", "PR", "VE", "JP", "KR", "TW", "HK", "IN", "ID", "IL", "PH", "SG", "TH", "ZA", "":
+		return time.Sunday
+	case "AE", "BH", "DZ", "EG", "IQ", "JO", "KW", "OM", "QA":
+		return time.Saturday
+	}
+	return time.Monday
+}
+
 // ConvertTimezone is the function that has a date function read a datetime in the user's zone.
 const ConvertTimezone = "CONVERTTIMEZONE"
 

@@ -1,6 +1,10 @@
 package value
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/stewardhq/steward/internal/soql"
+)
 
 // Order is one member of ORDER BY, over rows of type T.
 type Order[T any] struct {
@@ -56,4 +60,15 @@ func (o Order[T]) compare(a, b any) int {
 		return o.Compare(b, a)
 	}
 	return o.Compare(a, b)
+}
+
+// Bounded are the rows that OFFSET and LIMIT leave.
+func Bounded[T any](rows []T, q *soql.Query) []T {
+	if q.Offset != nil {
+		rows = rows[min(q.Offset.N, len(rows)):]
+	}
+	if q.Limit != nil {
+		rows = rows[:min(q.Limit.N, len(rows))]
+	}
+	return rows
 }
