@@ -133,7 +133,7 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	eraser := &retention.Eraser{
 		Requests: forgetting.Requests{Rows: rows}, Duties: forgetting.Duties{Rows: rows}, Custody: custody, Ledger: book, Keyring: sealer, Forgetters: []retention.Forgetter{forget.Vault{Vault: vault}},
 		Issuer:  &retention.Issuer{Certificates: rows, Ledger: book, Version: command.Built(), Now: o.Now, Rand: o.Rand},
-		Stopped: schedule.Stopped, Workspaces: s.workspaces, Log: o.Log, Now: o.Now, Rand: o.Rand,
+		Stopped: schedule.Stopped, Workspaces: s.workspaces, Within: time.Duration(o.EraseWithin) * 24 * time.Hour, Log: o.Log, Now: o.Now, Rand: o.Rand,
 	}
 	purger := &retention.Purger{
 		Schedule: schedule, Purges: store.Retention{DB: data}, Custody: custody, Ledger: book, Shredder: sealer,

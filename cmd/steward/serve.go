@@ -61,10 +61,13 @@ func optionsOf(c config.Server, create bool, log *slog.Logger) storeOptions {
 
 func runServe(ctx context.Context, in *command.Invocation) error {
 	server := config.ForServer(in.Env)
-	if err := in.ParseNone(in.Flags(in.JSONFlag, server.StoreFlags, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.WitnessFlags, server.WebhookFlag)); err != nil {
+	if err := in.ParseNone(in.Flags(in.JSONFlag, server.StoreFlags, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.WitnessFlags, server.WebhookFlag, server.EraseFlag)); err != nil {
 		return err
 	}
 	if err := config.CheckListen(server.Listen); err != nil {
+		return err
+	}
+	if err := server.CheckErase(); err != nil {
 		return err
 	}
 	log := in.Logger()

@@ -173,7 +173,7 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 	h.server.Eraser = &retention.Eraser{
 		Requests: forgetting.Requests{Rows: rows}, Duties: forgetting.Duties{Rows: rows}, Custody: h.server.Custody, Ledger: book, Keyring: ring,
 		Issuer:  &retention.Issuer{Certificates: rows, Ledger: book, Version: "test", Now: now, Rand: rand.Reader},
-		Stopped: h.server.Schedule.Stopped, Log: log, Now: now, Rand: rand.Reader,
+		Stopped: h.server.Schedule.Stopped, Within: 30 * 24 * time.Hour, Log: log, Now: now, Rand: rand.Reader,
 	}
 	h.server.Closer = &retention.Closer{
 		Closings: rows, Estate: rows, Holds: rows, Schedule: h.server.Schedule, Ledger: book, Keyring: ring,

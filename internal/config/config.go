@@ -53,6 +53,9 @@ type Server struct {
 	// KeyServerBackups is how long backups of the key server are kept, within which what was forgotten might be
 	// brought back from them. Flag --key-server-backups, such as 168h; by default 7 days.
 	KeyServerBackups time.Duration
+	// EraseWithin is how many days after somebody asked that a person be forgotten that is to be complete: what is
+	// later is called overdue. Flag --erase-within; by default 30, at most 90.
+	EraseWithin int
 	// Witnesses cosign checkpoints: each a verifier key, a space and a URL (C2SP tlog-witness). Flag --witness,
 	// as often as needed; by default none.
 	Witnesses []string
@@ -108,7 +111,7 @@ func ForServer(env func(string) string) Server {
 	return Server{
 		Data: filepath.Join(data, "steward"), Listen: DefaultListen, Store: env("STEWARD_STORE"), KeyringStore: env("STEWARD_KEYRING_STORE"),
 		AWS:              AWS{env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY"), env("AWS_SESSION_TOKEN")},
-		KeyServerBackups: 7 * 24 * time.Hour, WebhookSecret: env("STEWARD_WEBHOOK_SECRET"),
+		KeyServerBackups: 7 * 24 * time.Hour, EraseWithin: 30, WebhookSecret: env("STEWARD_WEBHOOK_SECRET"),
 	}
 }
 
@@ -139,6 +142,23 @@ func (s *Server) StoreFlags(f *flag.FlagSet) {
 		return nil
 	})
 	f.DurationVar(&s.KeyServerBackups, "key-server-backups", s.KeyServerBackups, "how `long` backups of the key server are kept")
+}
+
+// EraseFlag lets a flag say when an erasure is overdue.
+func (s *Server) EraseFlag(f *flag.FlagSet) {
+	f.IntVar(&s.EraseWithin, "erase-within", s.EraseWithin, "how many `days` an erasure may take before it is overdue")
+}
+
+// CheckErase refuses days that no erasure could keep, or that are too many for those who ask.
+func (s *Server) CheckErase() error {
+	least := 1
+	if s.KeyServer != "" {
+		least += int(s.KeyServerBackups / (24 * time.Hour))
+	}
+	if s.EraseWithin < least || s.EraseWithin > 90 {
+		return steward.Errorf(steward.Invalid, "--erase-within takes %d to 90 days here: backups of the key server have to be gone by then, and whoever asks has to be answered", least)
+	}
+	return nil
 }
 
 // WitnessFlags lets flags name witnesses.

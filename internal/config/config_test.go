@@ -4,6 +4,7 @@ import (
 	"flag"
 	"io"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -111,5 +112,28 @@ func TestSalesforceFlags(t *testing.T) {
 	want := Salesforce{ClientID: "3MVG9", SecretFile: "secret", KeyFile: "key.pem", Logins: []string{"https://acme.my.salesforce.com", "https://test.salesforce.com"}}
 	if s.PublicURL != "https://steward.acme.example" || !reflect.DeepEqual(s.Salesforce, want) || !reflect.DeepEqual(s.Salesforce.LoginServers(), want.Logins) {
 		t.Errorf("the flags left %+v", s)
+	}
+}
+
+func TestEraseWithin(t *testing.T) {
+	for _, c := range []struct {
+		days    int
+		server  string
+		backups time.Duration
+		good    bool
+	}{
+		{30, "", 0, true}, {1, "", 0, true}, {90, "", 0, true}, {0, "", 0, false}, {91, "", 0, false}, {-1, "", 0, false},
+		{7, "http://127.0.0.1:8200", 7 * 24 * time.Hour, false}, {8, "http://127.0.0.1:8200", 7 * 24 * time.Hour, true},
+	} {
+		s := ForServer(func(string) string { return "" })
+		f := flag.NewFlagSet("", flag.ContinueOnError)
+		s.EraseFlag(f)
+		if err := f.Parse([]string{"--erase-within", strconv.Itoa(c.days)}); err != nil {
+			t.Fatal(err)
+		}
+		s.KeyServer, s.KeyServerBackups = c.server, c.backups
+		if err := s.CheckErase(); (err == nil) != c.good {
+			t.Errorf("%d days with backups of the key server of %v: %v", c.days, c.backups, err)
+		}
 	}
 }

@@ -75,7 +75,7 @@ func TestACertificate(t *testing.T) {
 		erasure, err := h.Erase(context.Background(), request(maria))
 		h.must(err)
 		all := h.certificates()
-		if len(all) != 1 || all[0].Certificate.ID != erasure.Certificate || erasure.State != retention.Complete || !erasure.Due.Equal(asked.AddDate(0, 0, 30)) {
+		if len(all) != 1 || all[0].Certificate.ID != erasure.Certificate || erasure.State != retention.Complete || !erasure.Due.Equal(asked.AddDate(0, 0, 21)) {
 			t.Fatalf("%+v\n%+v", erasure, all)
 		}
 		c := all[0].Certificate

@@ -37,10 +37,7 @@ type Requests interface {
 	Waiting(ctx context.Context, ws steward.WorkspaceID) ([]Asked, error)
 }
 
-const (
-	waits  = 30 * 24 * time.Hour // for its confirmation
-	within = 30 * 24 * time.Hour // what was asked for is to be complete
-)
+const waits = 30 * 24 * time.Hour // for its confirmation
 
 // Request asks to forget somebody.
 type Request struct {
@@ -79,9 +76,11 @@ type Eraser struct {
 	// Stopped says why the clock can't be trusted: then nothing is taken for complete that time completes.
 	Stopped    func(ctx context.Context, ws steward.WorkspaceID) error
 	Workspaces func(ctx context.Context) ([]steward.WorkspaceID, error)
-	Log        *slog.Logger
-	Now        func() time.Time
-	Rand       io.Reader
+	// Within is how long after it was asked for an erasure is to be complete.
+	Within time.Duration
+	Log    *slog.Logger
+	Now    func() time.Time
+	Rand   io.Reader
 
 	turns turns // one erasure of a workspace is carried out at a time
 }
@@ -163,7 +162,7 @@ func (e *Eraser) duty(ctx context.Context, r Request, about []byte, id steward.E
 		return all[i], nil
 	}
 	mine := Asked{ID: id, By: r.By, About: about, At: e.Now().UTC().Truncate(time.Microsecond)}
-	d := Duty{ID: id, State: agreed, Requester: r.By, Asked: mine.At, Due: mine.At.Add(within), About: about}
+	d := Duty{ID: id, State: agreed, Requester: r.By, Asked: mine.At, Due: mine.At.Add(e.Within), About: about}
 	if r.Alone {
 		waiting, err := e.Requests.Waiting(ctx, r.Workspace)
 		if i := slices.IndexFunc(waiting, func(a Asked) bool { return bytes.Equal(a.About, about) }); i >= 0 {
@@ -178,7 +177,7 @@ func (e *Eraser) duty(ctx context.Context, r Request, about []byte, id steward.E
 		}
 		asked, err = e.Requests.Ask(ctx, r.Workspace, mine)
 	}
-	d.ID, d.Requester, d.Approver, d.Asked, d.Due = asked.ID, asked.By, r.By, asked.At, asked.At.Add(within)
+	d.ID, d.Requester, d.Approver, d.Asked, d.Due = asked.ID, asked.By, r.By, asked.At, asked.At.Add(e.Within)
 	if asked.By == r.By {
 		d.State, d.Approver = Waiting, ""
 	}
@@ -255,7 +254,7 @@ func (e *Eraser) List(ctx context.Context, ws steward.WorkspaceID) ([]Duty, erro
 	list := []Duty{}
 	for _, a := range asked {
 		if e.Now().Sub(a.At) < waits {
-			list = append(list, Duty{ID: a.ID, State: Waiting, Requester: a.By, Asked: a.At, Due: a.At.Add(within)})
+			list = append(list, Duty{ID: a.ID, State: Waiting, Requester: a.By, Asked: a.At, Due: a.At.Add(e.Within)})
 		}
 	}
 	duties, err := e.Duties.Duties(ctx, ws)

@@ -189,8 +189,8 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		Requests: forgetting.Requests{Rows: rows}, Duties: forgetting.Duties{Rows: rows}, Custody: &custody.Custody{Holds: rows, Keyring: ring}, Ledger: book, Keyring: ring,
 		Issuer:     &retention.Issuer{Certificates: rows, Ledger: book, Version: "v1.2.3", Now: now, Rand: rand.Reader},
 		Forgetters: []retention.Forgetter{h.drawers[0], h.drawers[1]}, Stopped: func(context.Context, steward.WorkspaceID) error { return h.stopped },
-		Workspaces: func(context.Context) ([]steward.WorkspaceID, error) { return []steward.WorkspaceID{ws}, nil },
-		Log:        slog.New(slog.NewTextHandler(&h.log, nil)), Now: now, Rand: rand.Reader,
+		Workspaces: func(context.Context) ([]steward.WorkspaceID, error) { return []steward.WorkspaceID{ws}, nil }, Within: 21 * 24 * time.Hour,
+		Log: slog.New(slog.NewTextHandler(&h.log, nil)), Now: now, Rand: rand.Reader,
 	}
 	return h
 }

@@ -171,7 +171,7 @@ func BenchmarkForgetPerson(b *testing.B) {
 	eraser := &retention.Eraser{
 		Requests: forgetting.Requests{Rows: rows}, Duties: timed, Custody: &custody.Custody{Holds: rows, Keyring: h.ring, Marks: forget.Vault{Vault: vault}.Marks}, Ledger: book, Keyring: h.ring,
 		Issuer:     &retention.Issuer{Certificates: rows, Ledger: book, Now: time.Now, Rand: rand.Reader},
-		Forgetters: []retention.Forgetter{forget.Vault{Vault: vault}}, Log: slog.New(slog.DiscardHandler), Now: time.Now, Rand: rand.Reader,
+		Forgetters: []retention.Forgetter{forget.Vault{Vault: vault}}, Within: 720 * time.Hour, Log: slog.New(slog.DiscardHandler), Now: time.Now, Rand: rand.Reader,
 	}
 	var floor []time.Duration
 	next := 0
