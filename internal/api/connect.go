@@ -185,13 +185,13 @@ func (s *Server) arrive(w http.ResponseWriter, r *http.Request) error {
 	cookie := s.cookie(state.ID)
 	if sent, err := r.Cookie(cookie.Name); err == nil {
 		back.Cookie = sent.Value
-		cookie.MaxAge = -1
-		http.SetCookie(w, cookie)
 	}
 	to, who, err := s.SignIns.Finish(r.Context(), back)
 	if err != nil {
 		return err
 	}
+	cookie.MaxAge = -1
+	http.SetCookie(w, cookie)
 	s.showPage(w, r, http.StatusOK, shownPage{
 		Title: "Connected",
 		Text:  []string{"Steward acts in Salesforce as " + who.Username + " when " + to.Email + " asks it to. You can close this page.", "To end this: steward disconnect salesforce"},

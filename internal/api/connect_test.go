@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -18,6 +19,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/sandbox"
@@ -409,10 +411,21 @@ func TestSignInIsTiedTogether(t *testing.T) {
 	refused("another sign-in's code", resp, body)
 	unconnected("another sign-in's code")
 
-	// A code and state that did their work do none again.
+	// A code and state that did their work do none again; a state that is guessed does none, nor any harm.
 	third := h.begin(rep, "")
 	b := h.browser()
 	back := h.leave(b, third)
+	resp, body = b.get(back[:len(back)-3] + "abc")
+	refused("a guessed state", resp, body)
+	closed := h.server.Gateway.Closed
+	h.server.Gateway.Closed = func(context.Context, steward.WorkspaceID) error {
+		return steward.Errorf(steward.Denied, "it is closed")
+	}
+	resp, body = b.get(back)
+	refused("a closed workspace", resp, body)
+	h.server.Gateway.Closed = closed
+	resp, body = b.get(begun.URL[:len(begun.URL)-3] + "abc")
+	refused("a guessed link", resp, body)
 	if resp, body := b.get(back); resp.StatusCode != http.StatusOK {
 		t.Fatalf("%d %s", resp.StatusCode, body)
 	}
@@ -446,13 +459,16 @@ func TestSignInIsTiedTogether(t *testing.T) {
 	}
 	state, _ := url.Parse(back)
 	for what, query := range map[string]url.Values{
-		"an error": {"error": {"<script>alert(1)</script>"}, "error_description": {"<script>alert(1)</script>"}}, "no code": {}, "another issuer": {"code": {"c"}, "iss": {"https://evil.example"}},
+		"an error": {"error": {"<script>alert(1)</script>"}, "error_description": {"<script>alert(1)</script>"}}, "no code": {}, "another issuer": {"iss": {"https://evil.example"}},
 		"a refusal": {"error": {"access_denied"}}, "a code of nobody's": {"code": {"<script>alert(1)</script>"}},
 	} {
 		again := h.begin(rep, "")
 		b := h.browser()
 		real, _ := url.Parse(h.leave(b, again))
 		query.Set("state", real.Query().Get("state"))
+		if query.Has("iss") {
+			query.Set("code", real.Query().Get("code")) // which would do
+		}
 		query.Set("redirect", "https://evil.example")
 		real.RawQuery = query.Encode()
 		resp, body := b.get(real.String())
