@@ -3,6 +3,7 @@
 package bulk
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,7 +91,6 @@ type job struct {
 	info
 	kind, user string
 	upload     []byte
-	uploaded   bool
 	columns    []string
 	rows       [][]string // that a query found
 	written    [][]string // records written: id, whether created, then what was uploaded
@@ -116,7 +116,7 @@ type info struct {
 	Delimiter   string      `json:"columnDelimiter"`
 	Error       string      `json:"errorMessage,omitempty"`
 	Processed   int         `json:"numberRecordsProcessed"`
-	Failed      *int        `json:"numberRecordsFailed,omitempty"` // of an ingest job
+	Failed      any         `json:"numberRecordsFailed,omitempty"` // an int of an ingest job, else nil
 }
 
 // delimiters are the characters between columns by their names.
@@ -127,25 +127,29 @@ type Handler func(w http.ResponseWriter, r *http.Request, user string) error
 
 // Routes are the resources below /services/data/{version}, and what answers each method.
 func (j *Jobs) Routes() map[string]map[string]Handler {
-	of := func(kind string, h func(*job, http.ResponseWriter, *http.Request) error) Handler {
+	of := func(kind string, h func(*job, http.ResponseWriter, *http.Request) error, states ...string) Handler {
 		return func(w http.ResponseWriter, r *http.Request, user string) error {
 			one := j.find(kind, user, r.PathValue("id"))
 			if one == nil {
 				return &Fault{Status: http.StatusNotFound, Code: "NOT_FOUND", Message: "The requested resource does not exist"}
 			}
+			if states != nil && !slices.Contains(states, j.look(one).State) {
+				return refuse("INVALIDJOBSTATE", "This job has no such results while it is %s", j.look(one).State)
+			}
 			return h(one, w, r)
 		}
 	}
+	done := []string{jobComplete, failed, aborted} // in which nothing of a job changes any more
 	return map[string]map[string]Handler{
 		"/jobs/query":                          {"GET": j.list("query"), "POST": j.query},
 		"/jobs/query/{id}":                     {"GET": of("query", j.show), "PATCH": of("query", j.change), "DELETE": of("query", j.remove)},
-		"/jobs/query/{id}/results":             {"GET": of("query", j.page)},
+		"/jobs/query/{id}/results":             {"GET": of("query", j.page, jobComplete)},
 		"/jobs/ingest":                         {"GET": j.list("ingest"), "POST": j.ingest},
 		"/jobs/ingest/{id}":                    {"GET": of("ingest", j.show), "PATCH": of("ingest", j.change), "DELETE": of("ingest", j.remove)},
 		"/jobs/ingest/{id}/batches":            {"PUT": of("ingest", j.put)},
-		"/jobs/ingest/{id}/successfulResults":  {"GET": of("ingest", j.successful)},
-		"/jobs/ingest/{id}/failedResults":      {"GET": of("ingest", j.failed)},
-		"/jobs/ingest/{id}/unprocessedrecords": {"GET": of("ingest", j.unprocessed)},
+		"/jobs/ingest/{id}/successfulResults":  {"GET": of("ingest", j.successful, done...)},
+		"/jobs/ingest/{id}/failedResults":      {"GET": of("ingest", j.failed, done...)},
+		"/jobs/ingest/{id}/unprocessedrecords": {"GET": of("ingest", j.unprocessed, done...)},
 	}
 }
 
@@ -180,14 +184,8 @@ func (j *Jobs) start(kind, user string, r *http.Request, ask request) (*job, err
 		Operation: ask.Operation, Object: ask.Object, ExternalID: ask.ExternalID, CreatedBy: user, Created: stamp, Modified: stamp,
 		Concurrency: "Parallel", ContentType: "CSV", APIVersion: json.Number(strings.TrimPrefix(r.PathValue("version"), "v")),
 		JobType:    map[string]string{"query": "V2Query", "ingest": "V2Ingest"}[kind],
-		LineEnding: strings.ToUpper(ask.LineEnding), Delimiter: strings.ToUpper(ask.Delimiter),
+		LineEnding: strings.ToUpper(cmp.Or(ask.LineEnding, "LF")), Delimiter: strings.ToUpper(cmp.Or(ask.Delimiter, "COMMA")),
 	}}
-	if one.LineEnding == "" {
-		one.LineEnding = "LF"
-	}
-	if one.Delimiter == "" {
-		one.Delimiter = "COMMA"
-	}
 	switch {
 	case one.LineEnding != "LF" && one.LineEnding != "CRLF":
 		return nil, refuse("INVALIDJOB", "lineEnding must be LF or CRLF")
@@ -199,8 +197,8 @@ func (j *Jobs) start(kind, user string, r *http.Request, ask request) (*job, err
 	return one, nil
 }
 
-// keep adds a job to its user's, in a state, and gives it its id. The user's oldest finished job makes room.
-func (j *Jobs) keep(one *job, state string) error {
+// keep adds a job to its user's, with a state and an id, and gives it as it is then. The user's oldest finished job makes room.
+func (j *Jobs) keep(one *job, state string) (info, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	oldest, mine := -1, 0
@@ -214,7 +212,7 @@ func (j *Jobs) keep(one *job, state string) error {
 	}
 	if mine >= maxJobs {
 		if oldest < 0 {
-			return refuse("LIMIT_EXCEEDED", "This sandbox keeps %d jobs of a user: finish or abort some", maxJobs)
+			return info{}, refuse("LIMIT_EXCEEDED", "This sandbox keeps %d jobs of a user: finish or abort some", maxJobs)
 		}
 		j.all = slices.Delete(j.all, oldest, oldest+1)
 	}
@@ -222,10 +220,10 @@ func (j *Jobs) keep(one *job, state string) error {
 	one.ID, _ = org.CanonicalID(fmt.Sprintf("750%012d", j.made))
 	one.State = state
 	if one.kind == "ingest" {
-		one.Failed, one.ContentURL = new(int), fmt.Sprintf("services/data/v%s/jobs/ingest/%s/batches", one.APIVersion, one.ID)
+		one.Failed, one.ContentURL = 0, fmt.Sprintf("services/data/v%s/jobs/ingest/%s/batches", one.APIVersion, one.ID)
 	}
 	j.all = append(j.all, one)
-	return nil
+	return one.info, nil
 }
 
 func (one *job) done() bool {
@@ -236,15 +234,14 @@ func (one *job) done() bool {
 func (j *Jobs) look(one *job) info {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	return one.look()
+}
+
+func (one *job) look() info {
 	if one.kind == "query" && one.State == uploadComplete {
 		one.State, one.Processed = jobComplete, len(one.rows)
 	}
-	shown := one.info
-	if shown.Failed != nil {
-		n := *shown.Failed
-		shown.Failed = &n
-	}
-	return shown
+	return one.info
 }
 
 func (j *Jobs) show(one *job, w http.ResponseWriter, _ *http.Request) error {
@@ -253,22 +250,18 @@ func (j *Jobs) show(one *job, w http.ResponseWriter, _ *http.Request) error {
 
 func (j *Jobs) list(kind string) Handler {
 	return func(w http.ResponseWriter, _ *http.Request, user string) error {
-		j.mu.Lock()
-		var mine []*job
-		for _, one := range j.all {
-			if one.kind == kind && one.user == user {
-				mine = append(mine, one)
-			}
-		}
-		j.mu.Unlock()
 		page := struct {
 			Done    bool    `json:"done"`
 			Records []info  `json:"records"`
 			Next    *string `json:"nextRecordsUrl"`
 		}{Done: true, Records: []info{}}
-		for _, one := range mine {
-			page.Records = append(page.Records, j.look(one))
+		j.mu.Lock()
+		for _, one := range j.all {
+			if one.kind == kind && one.user == user {
+				page.Records = append(page.Records, one.look())
+			}
 		}
+		j.mu.Unlock()
 		return send(w, page)
 	}
 }
@@ -326,19 +319,16 @@ func (j *Jobs) put(one *job, w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case one.State != open:
 		return refuse("INVALIDJOBSTATE", "A job takes data while it is Open; this one is %s", one.State)
-	case one.uploaded:
+	case one.upload != nil:
 		return refuse("CLIENT_INPUT_ERROR", "Found multiple contents for job: <%s>, please 'Close' / 'Abort' / 'Delete' the current Job then create a new Job and make sure you only do 'PUT' once on a given Job.", one.ID)
 	}
-	one.upload, one.uploaded = body, true
+	one.upload = body
 	w.WriteHeader(http.StatusCreated)
 	return nil
 }
 
 // page sends records that a query found, from a locator on.
 func (j *Jobs) page(one *job, w http.ResponseWriter, r *http.Request) error {
-	if err := j.finished(one, jobComplete); err != nil {
-		return err
-	}
 	number := func(text, code string, least, unset int) (int, error) {
 		n, err := strconv.Atoi(text)
 		switch {
@@ -367,33 +357,16 @@ func (j *Jobs) page(one *job, w http.ResponseWriter, r *http.Request) error {
 	return one.send(w, one.columns, one.rows[from:to])
 }
 
-// finished refuses unless a job is in one of these states, in which nothing of it changes any more.
-func (j *Jobs) finished(one *job, states ...string) error {
-	if state := j.look(one).State; !slices.Contains(states, state) {
-		return refuse("INVALIDJOBSTATE", "This job has no such results while it is %s", state)
-	}
-	return nil
-}
-
 func (j *Jobs) successful(one *job, w http.ResponseWriter, _ *http.Request) error {
-	if err := j.finished(one, jobComplete, failed, aborted); err != nil {
-		return err
-	}
 	return one.send(w, append([]string{"sf__Id", "sf__Created"}, one.columns...), one.written)
 }
 
 func (j *Jobs) failed(one *job, w http.ResponseWriter, _ *http.Request) error {
-	if err := j.finished(one, jobComplete, failed, aborted); err != nil {
-		return err
-	}
 	return one.send(w, append([]string{"sf__Id", "sf__Error"}, one.columns...), one.refused)
 }
 
 // unprocessed sends what of an upload was never tried: all of it or nothing.
 func (j *Jobs) unprocessed(one *job, w http.ResponseWriter, _ *http.Request) error {
-	if err := j.finished(one, jobComplete, failed, aborted); err != nil {
-		return err
-	}
 	if one.upload == nil {
 		return one.send(w, one.columns, nil)
 	}
@@ -436,17 +409,18 @@ func (j *Jobs) ingest(w http.ResponseWriter, r *http.Request, user string) error
 	if err := j.check(one); err != nil {
 		return err
 	}
-	if !whole {
-		if err := j.keep(one, open); err != nil {
-			return err
-		}
-		return j.show(one, w, r)
+	state := open
+	if one.upload = upload; whole {
+		state = inProgress
 	}
-	one.upload = upload
-	if err := j.keep(one, inProgress); err != nil {
+	shown, err := j.keep(one, state)
+	switch {
+	case err != nil:
 		return err
+	case whole:
+		return j.load(one, w)
 	}
-	return j.load(one, w)
+	return send(w, shown)
 }
 
 // decode reads a JSON value.

@@ -58,10 +58,11 @@ func (j *Jobs) query(w http.ResponseWriter, r *http.Request, user string) error 
 			one.columns[i], one.rows[n][i] = name, cell(value)
 		}
 	}
-	if err := j.keep(one, uploadComplete); err != nil {
+	shown, err := j.keep(one, uploadComplete)
+	if err != nil {
 		return err
 	}
-	return send(w, one.info)
+	return send(w, shown)
 }
 
 // columns are the paths of what a query selects. It refuses what has no place in a table of records.
@@ -176,15 +177,13 @@ func (j *Jobs) load(one *job, w http.ResponseWriter) error {
 	shown := j.look(one)
 	shown.State = uploadComplete
 	done := &loading{Jobs: j, job: one, key: map[string]string{"insert": "", "update": "Id", "upsert": one.ExternalID, "delete": "Id"}[one.Operation]}
-	err := done.run()
+	fault := done.run()
 	j.mu.Lock()
 	one.columns, one.written, one.refused = done.header, done.written, done.refused
-	if err != nil {
-		one.State, one.Error = failed, "InvalidBatch : "+err.Error()
-	} else {
+	if one.State, one.Error = failed, fault; fault == "" {
 		one.State, one.upload = jobComplete, nil
 	}
-	one.Processed, *one.Failed = len(done.written)+len(done.refused), len(done.refused)
+	one.Processed, one.Failed = len(done.written)+len(done.refused), len(done.refused)
 	one.Modified = j.Now().Format(org.DateTimeLayout)
 	j.mu.Unlock()
 	return send(w, shown)
@@ -208,39 +207,39 @@ type column struct {
 	key    *org.Field
 }
 
-// run tries every record. It fails, with none tried, if the upload as a whole makes no sense.
-func (l *loading) run() error {
+// run tries every record. It says what is wrong, and tries none, if the upload as a whole makes no sense.
+func (l *loading) run() (fault string) {
+	const batch = "InvalidBatch : "
 	var err error
 	if l.object, err = l.Company.Object(l.user, l.Object); err != nil {
-		return err
+		return batch + "Unable to find object: " + l.Object
 	}
 	text := bytes.TrimPrefix(l.upload, []byte("\ufeff"))
 	first, _, _ := bytes.Cut(text, []byte("\n"))
 	switch {
 	case !utf8.Valid(text):
-		return errors.New("the data is not UTF-8")
+		return batch + "the data is not UTF-8"
 	case len(text) > 0 && bytes.HasSuffix(first, []byte("\r")) != (l.LineEnding == "CRLF"):
-		return fmt.Errorf("LineEnding is invalid on user data. Current LineEnding setting is %s", l.LineEnding)
+		return "ClientInputError : LineEnding is invalid on user data. Current LineEnding setting is " + l.LineEnding
 	}
 	in := csv.NewReader(bytes.NewReader(text))
 	in.Comma = delimiters[l.Delimiter]
 	records, err := in.ReadAll() // all as wide as the first
 	switch {
 	case err != nil:
-		return fmt.Errorf("the CSV can't be read: %w", err)
+		return batch + "the CSV can't be read: " + err.Error()
 	case len(records) == 0:
-		return nil
+		return ""
 	}
 	for _, name := range records[0] {
-		c, err := l.column(strings.TrimSpace(name))
-		if err != nil {
-			return err
-		}
-		if l.Operation == "delete" && c.field.Name != "Id" {
-			return errors.New("delete batch must contain only ids")
-		}
-		if slices.ContainsFunc(l.fields, func(other column) bool { return other.field.Name == c.field.Name }) {
-			return fmt.Errorf("the column %s stands twice", name)
+		c, ok := l.column(strings.TrimSpace(name))
+		switch {
+		case !ok:
+			return batch + "Field name not found : " + name
+		case l.Operation == "delete" && c.field.Name != "Id":
+			return batch + "delete batch must contain only ids"
+		case slices.ContainsFunc(l.fields, func(other column) bool { return other.field.Name == c.field.Name }):
+			return batch + "Field name stands twice : " + name
 		}
 		l.fields = append(l.fields, c)
 	}
@@ -253,19 +252,16 @@ func (l *loading) run() error {
 			l.written = append(l.written, append([]string{id, strconv.FormatBool(created)}, record...))
 		}
 	}
-	return nil
+	return ""
 }
 
 // column finds what a heading stands for: a field, or "Owner.Username", or "Account:What.Id" where the reference
 // may point at records of several objects.
-func (l *loading) column(name string) (column, error) {
-	missing := fmt.Errorf("Field name not found : %s", name)
+func (l *loading) column(name string) (c column, ok bool) {
 	relationship, key, deep := strings.Cut(name, ".")
 	if !deep {
-		if f := l.object.Field(name); f != nil {
-			return column{field: f}, nil
-		}
-		return column{}, missing
+		c.field = l.object.Field(name)
+		return c, c.field != nil
 	}
 	object, after, typed := strings.Cut(relationship, ":")
 	if typed {
@@ -282,12 +278,12 @@ func (l *loading) column(name string) (column, error) {
 			}
 			if parent, err := l.Company.Object(l.user, to); err == nil {
 				if k := parent.Field(key); k != nil && keys(k) {
-					return column{f, parent, k}, nil
+					return column{f, parent, k}, true
 				}
 			}
 		}
 	}
-	return column{}, missing
+	return c, false
 }
 
 // write tries one record, and gives its id as far as it has one, and whether it is new.
