@@ -4,5 +4,5 @@ ALTER TABLE tokens ADD COLUMN person TEXT NOT NULL DEFAULT '';
 UPDATE tokens SET person = replace(scopes, rtrim(scopes, 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_~-'), '')
     WHERE scopes LIKE '%person/%';
 
-CREATE INDEX tokens_person ON tokens (workspace, person) WHERE person <> '';
+CREATE INDEX tokens_person ON tokens (workspace, person, id) WHERE person <> '';
 CREATE INDEX tokens_texts ON tokens (workspace, id) WHERE kind IN ('value', 'text') AND scopes <> '';
