@@ -6,6 +6,7 @@ import (
 	"flag"
 	"net"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -225,12 +226,26 @@ func CheckListen(address string) error {
 	if err != nil {
 		return steward.Errorf(steward.Invalid, "%q is no address to listen on; write it like 127.0.0.1:7878", address)
 	}
-	ip, err := netip.ParseAddr(host)
-	if strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback() {
+	if isLoopback(host) {
 		return nil
 	}
 	return steward.Errorf(steward.Invalid,
 		"listening on %s would send everything unencrypted; bind to 127.0.0.1 and put a TLS proxy in front of it", address)
+}
+
+// CheckPublicURL refuses an address that browsers couldn't be sent back to safely, and gives it without a slash at its end.
+func CheckPublicURL(address string) (string, error) {
+	u, err := url.Parse(strings.TrimRight(address, "/"))
+	if err == nil && u.Host != "" && u.Path == "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil &&
+		(u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())) {
+		return u.String(), nil
+	}
+	return "", steward.Errorf(steward.Invalid, "%q is no address for browsers; write it like https://steward.acme.example, without a path", address)
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
 // Day is a date as a flag. Its zero value is no date.

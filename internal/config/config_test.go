@@ -137,3 +137,15 @@ func TestEraseWithin(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckPublicURL(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://steward.acme.example": "https://steward.acme.example", "https://steward.acme.example:8443/": "https://steward.acme.example:8443", "http://127.0.0.1:7878": "http://127.0.0.1:7878",
+		"http://steward.acme.example": "", "https://a/b": "", "https://a?b": "", "https://a#b": "", "https://u@a": "", "steward.acme.example": "", "": "", "https://%zz": "",
+	} {
+		got, err := CheckPublicURL(address)
+		if got != want || (err == nil) != (want != "") || err != nil && steward.KindOf(err) != steward.Invalid {
+			t.Errorf("%q: %q, %v", address, got, err)
+		}
+	}
+}

@@ -17,6 +17,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -424,6 +426,43 @@ func TestParseKey(t *testing.T) {
 		"a certificate": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}),
 	} {
 		if _, err := oauth.ParseKey(file); steward.KindOf(err) != steward.Invalid || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	dir, n := t.TempDir(), 0
+	file := func(text []byte, mode os.FileMode) string {
+		n++
+		name := filepath.Join(dir, fmt.Sprint(n))
+		if err := os.WriteFile(name, text, mode); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	k := key(t, 2048)
+	pemmed := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k)})
+	a, err := oauth.New(oauth.Settings{
+		ClientID: "3MVG9", SecretFile: file([]byte("s3cret\n"), 0o600), KeyFile: file(pemmed, 0o400), Logins: []string{"https://LOGIN.salesforce.com/"},
+	}, time.Now)
+	if err != nil || a.ClientID != "3MVG9" || a.Secret != "s3cret" || !a.Key.Equal(k) || len(a.Logins) != 1 || a.Logins[0] != "https://login.salesforce.com" {
+		t.Errorf("%v", err)
+	}
+	if a, err := oauth.New(oauth.Settings{}, time.Now); err != nil || a.ClientID != "" {
+		t.Errorf("%v", err)
+	}
+	for name, s := range map[string]oauth.Settings{
+		"a secret that others can read": {ClientID: "c", SecretFile: file([]byte("s3cret"), 0o640)},
+		"a key that others can read":    {ClientID: "c", KeyFile: file(pemmed, 0o604)},
+		"no such file":                  {ClientID: "c", SecretFile: filepath.Join(dir, "none")},
+		"no secret in it":               {ClientID: "c", SecretFile: file([]byte(" \n"), 0o600)},
+		"two lines":                     {ClientID: "c", SecretFile: file([]byte("s3cret\ns3cret\n"), 0o600)},
+		"no key in it":                  {ClientID: "c", KeyFile: file([]byte("s3cret"), 0o600)},
+		"a login without TLS":           {ClientID: "c", Logins: []string{"http://login.salesforce.com"}},
+		"a key without an app":          {KeyFile: file(pemmed, 0o600)},
+	} {
+		if _, err := oauth.New(s, time.Now); steward.KindOf(err) != steward.Invalid || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
