@@ -58,7 +58,9 @@ func TestAtomically(t *testing.T) {
 			_, err = e.Create(admin, "Task", map[string]any{"WhatId": deal.Text("Id"), "Status": "Completed", "ActivityDate": "2026-11-22"})
 		}
 		if err == nil {
-			err = e.Atomically(func(e *engine.Engine) error { return e.Delete(admin, "Opportunity", o.Rows["Opportunity"][3].Text("Id")) })
+			err = e.Atomically(func(e *engine.Engine) error {
+				return e.Delete(admin, "Opportunity", o.Rows["Opportunity"][3].Text("Id"))
+			})
 		}
 		if err == nil && ask(e, "SELECT Id FROM Contact WHERE AccountId = '"+made+"'").Total != 1 {
 			t.Error("a transaction doesn't see what it has written")
