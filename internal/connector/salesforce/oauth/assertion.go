@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -52,7 +53,7 @@ func (a *App) assertion(g credential.Grant) (string, error) {
 		Subject  string `json:"sub"`
 		Audience string `json:"aud"`
 		Expires  int64  `json:"exp"` // seconds since 1970
-	}{g.ClientID, g.ServiceUser, g.LoginURL, a.Now().Add(assertionLife).Unix()})
+	}{g.ClientID, g.ServiceUser, audience(g.LoginURL), a.Now().Add(assertionLife).Unix()})
 	if err != nil {
 		return "", fmt.Errorf("oauth: assertion: %w", err)
 	}
@@ -64,4 +65,15 @@ func (a *App) assertion(g credential.Grant) (string, error) {
 		return "", fmt.Errorf("oauth: assertion: %w", err)
 	}
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+}
+
+// audience is whom an assertion is for. Whatever an org's own address, Salesforce knows itself by two names.
+func audience(login string) string {
+	switch {
+	case strings.HasSuffix(login, ".sandbox.my.salesforce.com"):
+		return "https://test.salesforce.com"
+	case strings.HasSuffix(login, ".my.salesforce.com"):
+		return "https://login.salesforce.com"
+	}
+	return login
 }

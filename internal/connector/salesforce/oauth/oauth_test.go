@@ -380,6 +380,23 @@ func TestAssertion(t *testing.T) {
 	if err := rsa.VerifyPKCS1v15(&l.app.Key.PublicKey, crypto.SHA256, sum[:], signature); err != nil {
 		t.Error(err)
 	}
+	for address, audience := range map[string]string{
+		"https://acme.my.salesforce.com": "https://login.salesforce.com", "https://acme--uat.sandbox.my.salesforce.com": "https://test.salesforce.com", "https://test.salesforce.com": "https://test.salesforce.com",
+	} {
+		app := &oauth.App{ClientID: "c", Key: l.app.Key, Logins: []string{address}, Now: l.app.Now}
+		client := &http.Client{Transport: answering(func(r *http.Request) *http.Response {
+			if err := r.ParseForm(); err != nil {
+				t.Error(err)
+			}
+			decode(t, strings.Split(r.PostForm.Get("assertion"), ".")[1], &claims)
+			w := httptest.NewRecorder()
+			w.WriteHeader(http.StatusBadRequest)
+			return w.Result()
+		})}
+		if _, err := app.Assert(ctx, client, address, "u"); err == nil || claims.Aud != audience {
+			t.Errorf("at %s the assertion is for %s", address, claims.Aud)
+		}
+	}
 	// It is renewed by signing again, as the same user of the same org.
 	if again, err := l.app.Renew(ctx, l.Client(), g); err != nil || again != g {
 		t.Errorf("%#v, %v", again, err)
