@@ -92,11 +92,11 @@ func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, caller ident
 	if err != nil {
 		return err
 	}
-	done, err := s.Gateway.Disconnect(ctx, caller, m, steward.ConnectionID(r.PathValue("id")))
-	if err != nil {
+	var certificate *retention.Signed
+	done, err := s.Gateway.Disconnect(ctx, caller, m, steward.ConnectionID(r.PathValue("id")), func(ctx context.Context, d gateway.Disconnected) (err error) {
+		certificate, err = s.certify(ctx, caller, d)
 		return err
-	}
-	certificate, err := s.certify(context.WithoutCancel(ctx), caller, done)
+	})
 	if err != nil {
 		return err
 	}

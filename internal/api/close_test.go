@@ -145,8 +145,7 @@ func TestDisconnecting(t *testing.T) {
 	h.do(ana, "DELETE", "/api/v1/connections/sap", nil, http.StatusBadRequest, nil)
 	var done wire.Disconnected
 	h.do(admin, "DELETE", "/api/v1/connections/salesforce?member=ana@acme.example", nil, http.StatusOK, &done)
-	// This org is a sandbox, which can't revoke.
-	if done.Member != ana.id || done.Connection != "salesforce" || done.Revoked || done.Why == "" || !strings.HasPrefix(done.Certificate, "crt_") {
+	if done.Member != ana.id || done.Connection != "salesforce" || !done.Revoked || done.Why != "" || !strings.HasPrefix(done.Certificate, "crt_") {
 		t.Errorf("%+v", done)
 	}
 	_, answer := h.send(ana, "POST", "/api/v1/ask", map[string]string{"question": "What is our win rate this quarter?"})

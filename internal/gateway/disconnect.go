@@ -36,13 +36,14 @@ type Disconnected struct {
 const revokeTimeout = 15 * time.Second
 
 // Disconnect ends what Connect began for a member: the system is told to accept the credential no more, its key is
-// destroyed whatever the system says, and its row goes. Kind NotFound where the member isn't connected.
-func (g *Gateway) Disconnect(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID) (done Disconnected, err error) {
+// destroyed whatever the system says, that is certified, and its row goes: until then another try goes on from there.
+// Kind NotFound where the member isn't connected.
+func (g *Gateway) Disconnect(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID, certify func(context.Context, Disconnected) error) (done Disconnected, err error) {
 	if _, ok := g.Connectors[string(id)]; !ok { // free text: not for the ledger
 		return done, steward.Errorf(steward.Invalid, "Steward can't be connected to %q; it knows %s", id, strings.Join(slices.Sorted(maps.Keys(g.Connectors)), ", "))
 	}
 	err = g.Govern(ctx, caller, Act{Action: policy.Manage, Stored: "connections", Owner: member, System: string(id), Targets: []string{string(member)}}, func(ctx context.Context) error {
-		done, err = g.disconnect(ctx, caller.Workspace(), member, id)
+		done, err = g.disconnect(ctx, caller.Workspace(), member, id, certify)
 		if err != nil {
 			return err
 		}
@@ -57,7 +58,7 @@ func (g *Gateway) Disconnect(ctx context.Context, caller identity.Caller, member
 	return done, err
 }
 
-func (g *Gateway) disconnect(ctx context.Context, ws steward.WorkspaceID, member steward.MemberID, id steward.ConnectionID) (Disconnected, error) {
+func (g *Gateway) disconnect(ctx context.Context, ws steward.WorkspaceID, member steward.MemberID, id steward.ConnectionID, certify func(context.Context, Disconnected) error) (Disconnected, error) {
 	sealed, err := g.Credentials.Credential(ctx, ws, id, member)
 	if steward.KindOf(err) == steward.NotFound {
 		return Disconnected{}, steward.Errorf(steward.NotFound, "there is no %s account to disconnect; none is connected for this member", id).Because(err)
@@ -71,6 +72,9 @@ func (g *Gateway) disconnect(ctx context.Context, ws steward.WorkspaceID, member
 	if failed == nil {
 		failed = g.end(ctx, owner, granted)
 	}
+	if steward.KindOf(failed) == steward.Gone {
+		failed = steward.Errorf(steward.Gone, "an earlier try destroyed its key and came no further; if %s wasn't told then, end the session there", id)
+	}
 	if failed != nil {
 		done.Why = steward.Message(failed)
 	} else {
@@ -81,7 +85,11 @@ func (g *Gateway) disconnect(ctx context.Context, ws steward.WorkspaceID, member
 		return done, err
 	}
 	done.At = g.Now()
-	return done, g.Credentials.DropCredential(context.WithoutCancel(ctx), ws, id, member)
+	ctx = context.WithoutCancel(ctx)
+	if err := certify(ctx, done); err != nil {
+		return done, err
+	}
+	return done, g.Credentials.DropCredential(ctx, ws, id, member)
 }
 
 // end tells whoever gave a grant to accept it no more: the login server, or where there was none the system itself.

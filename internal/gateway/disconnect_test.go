@@ -9,6 +9,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/connector"
+	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 )
@@ -34,6 +35,9 @@ func (h *house) removals() (all []ledger.Header) {
 	return all
 }
 
+// certified is enough of a certificate here.
+func certified(context.Context, gateway.Disconnected) error { return nil }
+
 func TestDisconnect(t *testing.T) {
 	ctx := context.Background()
 	h := open(t)
@@ -54,7 +58,7 @@ func TestDisconnect(t *testing.T) {
 		{ana, ana, "erp", steward.Invalid},
 		{admin, h.auditor(), "crm", steward.NotFound},
 	} {
-		if _, err := h.Disconnect(ctx, c.who, c.of.Member(), c.from); steward.KindOf(err) != c.kind {
+		if _, err := h.Disconnect(ctx, c.who, c.of.Member(), c.from, certified); steward.KindOf(err) != c.kind {
 			t.Errorf("%s disconnects %s from %s: %v", c.who.Role(), c.of.Role(), c.from, err)
 		}
 	}
@@ -62,7 +66,7 @@ func TestDisconnect(t *testing.T) {
 		t.Fatalf("%v were revoked, %v are on record", crm.told, h.removals())
 	}
 
-	done, err := h.Disconnect(ctx, ana, ana.Member(), "crm")
+	done, err := h.Disconnect(ctx, ana, ana.Member(), "crm", certified)
 	if err != nil || !done.Revoked || !slices.Equal(done.Scopes, sealed.Scopes) {
 		t.Fatalf("%+v, %v", done, err)
 	}
@@ -80,7 +84,7 @@ func TestDisconnect(t *testing.T) {
 	if steward.KindOf(err) != steward.Unauthenticated || !strings.Contains(steward.Message(err), "steward connect crm") {
 		t.Errorf("asking says %v", err)
 	}
-	if _, err := h.Disconnect(ctx, ana, ana.Member(), "crm"); steward.KindOf(err) != steward.NotFound {
+	if _, err := h.Disconnect(ctx, ana, ana.Member(), "crm", certified); steward.KindOf(err) != steward.NotFound {
 		t.Errorf("twice: %v", err)
 	}
 
@@ -88,8 +92,18 @@ func TestDisconnect(t *testing.T) {
 	crm.fail = steward.Errorf(steward.Upstream, "the system is down; try again").Because(errors.New("refused"))
 	sealed, err = h.Credentials.Credential(ctx, h.ws, "crm", ben.Member())
 	h.must(err)
-	done, err = h.Disconnect(ctx, admin, ben.Member(), "crm")
-	if err != nil || done.Revoked || done.Why != "the system is down; try again" {
+	// Until it is certified another try goes on from there.
+	full := errors.New("the disk is full")
+	done, err = h.Disconnect(ctx, admin, ben.Member(), "crm", func(context.Context, gateway.Disconnected) error { return full })
+	if !errors.Is(err, full) || done.Why != "the system is down; try again" {
+		t.Errorf("not certified: %+v, %v", done, err)
+	}
+	var stated gateway.Disconnected
+	done, err = h.Disconnect(ctx, admin, ben.Member(), "crm", func(_ context.Context, d gateway.Disconnected) error { stated = d; return nil })
+	if !slices.Equal(stated.Scopes, sealed.Scopes) {
+		t.Errorf("certified is %v, and went %v", stated.Scopes, sealed.Scopes)
+	}
+	if err != nil || done.Revoked || !strings.Contains(done.Why, "an earlier try") {
 		t.Errorf("%+v, %v", done, err)
 	}
 	at.Row = "crm/" + string(ben.Member())

@@ -254,7 +254,7 @@ func TestRefusedRenewals(t *testing.T) {
 
 	// Disconnecting revokes the refresh token.
 	e.revoked = nil
-	done, err := h.Disconnect(context.Background(), ana, ana.Member(), "crm")
+	done, err := h.Disconnect(context.Background(), ana, ana.Member(), "crm", certified)
 	if err != nil || !done.Revoked || !slices.Equal(e.revoked, []string{e.refresh}) {
 		t.Errorf("%+v, %v, %v", done, err, e.revoked)
 	}
@@ -279,7 +279,7 @@ func TestDisconnectedDuringARenewal(t *testing.T) {
 	e.meantime = func() {
 		e.mu.Unlock()
 		defer e.mu.Lock()
-		if _, err := h.Disconnect(context.Background(), ana, ana.Member(), "crm"); err != nil {
+		if _, err := h.Disconnect(context.Background(), ana, ana.Member(), "crm", certified); err != nil {
 			t.Error(err)
 		}
 	}
