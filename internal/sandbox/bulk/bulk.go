@@ -64,8 +64,8 @@ func refuse(code, format string, args ...any) *Fault {
 	return &Fault{Status: http.StatusBadRequest, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// The states of a job. Work is done while the request that asks for it waits; its reply says uploadComplete,
-// and whoever looks again finds it done.
+// The states of a job. The request that asks for work is answered uploadComplete before the work begins, and served
+// until it is done: whoever looks meanwhile finds the job inProgress, and nothing goes on behind the server's back.
 const (
 	open           = "Open"
 	uploadComplete = "UploadComplete"
@@ -452,9 +452,11 @@ func send(w http.ResponseWriter, v any) error {
 	return write(w, "application/json;charset=UTF-8", b)
 }
 
-// write answers. A client that has gone can't be told.
+// write answers, at once and wholly. A client that has gone can't be told.
 func write(w http.ResponseWriter, media string, b []byte) error {
 	w.Header().Set("Content-Type", media)
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	_, _ = w.Write(b)
+	_ = http.NewResponseController(w).Flush()
 	return nil
 }

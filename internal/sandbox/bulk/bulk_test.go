@@ -29,6 +29,7 @@ type client struct {
 	base  string
 	token string
 	id    string
+	via   http.RoundTripper
 }
 
 // serve gives clients of an administrator and of two representatives, in an org of the test's own.
@@ -39,7 +40,7 @@ func serve(t testing.TB) (admin, rep, other *client) {
 	t.Cleanup(h.Close)
 	var reps []*client
 	for _, u := range s.Users() {
-		c := &client{t, h.URL, u.AccessToken, u.ID}
+		c := &client{t, h.URL, u.AccessToken, u.ID, http.DefaultTransport}
 		switch u.Role {
 		case "admin":
 			admin = c
@@ -66,7 +67,7 @@ func (c *client) do(method, path, media, body string) answer {
 	if media != "" {
 		req.Header.Set("Content-Type", media)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := c.via.RoundTrip(req)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func (c *client) load(settings, upload string) (job, [][]string, [][]string) {
 	if closed := c.json("PATCH", path, `{"state":"UploadComplete"}`, 200); closed.State != "UploadComplete" {
 		c.t.Fatalf("a closed job is %+v", closed)
 	}
-	one = c.json("GET", path, "", 200)
+	one = c.done(path)
 	good, bad := c.do("GET", path+"/successfulResults", "", ""), c.do("GET", path+"/failedResults", "", "")
 	if one.State == "JobComplete" {
 		plain := func(text string) string { return text }
@@ -143,6 +144,18 @@ func (c *client) load(settings, upload string) (job, [][]string, [][]string) {
 		return one, table(c.t, plain(good.body)), table(c.t, plain(bad.body))
 	}
 	return one, nil, nil
+}
+
+// done waits until a job is worked off.
+func (c *client) done(path string) job {
+	c.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if one := c.json("GET", path, "", 200); one.State != "InProgress" {
+			return one
+		}
+	}
+	c.t.Fatal("the job is never done")
+	return job{}
 }
 
 func (c *client) find(soql string) [][]string {
@@ -413,7 +426,7 @@ func TestStates(t *testing.T) {
 
 	path = ingest() // closed without data
 	c.json("PATCH", path, `{"state":"UploadComplete"}`, 200)
-	same(t, "empty", c.json("GET", path, "", 200).State, "JobComplete")
+	same(t, "empty", c.done(path).State, "JobComplete")
 
 	path = jobs + "/query/" + c.json("POST", jobs+"/query", `{"operation":"query","query":"SELECT Id FROM Account"}`, 200).ID
 	c.do("PATCH", path, "application/json", `{"state":"UploadComplete"}`).refused(t, 400, "INVALIDJOBSTATE")
@@ -437,7 +450,25 @@ func TestClosedOnce(t *testing.T) {
 		all.Go(func() { c.do("GET", jobs+"/ingest/"+one.ID+"/successfulResults", "", "") })
 	}
 	all.Wait()
+	c.done(jobs + "/ingest/" + one.ID)
 	same(t, "written", len(c.find("SELECT Id FROM Account WHERE Name = 'Racing Ltd'")), 51)
+}
+
+// TestAnsweredFirst: a job's reply doesn't wait for its work, during which the job can be neither ended nor removed.
+func TestAnsweredFirst(t *testing.T) {
+	c, _, _ := serve(t)
+	one := c.json("POST", jobs+"/ingest", `{"operation":"insert","object":"Account"}`, 200)
+	path := jobs + "/ingest/" + one.ID
+	c.do("PUT", path+"/batches", "text/csv", "Name\n"+strings.Repeat("Slow Ltd\n", 50_000))
+	c.json("PATCH", path, `{"state":"UploadComplete"}`, 200)
+	c.via = &http.Transport{DisableKeepAlives: true} // the first connection is busy with the work
+	same(t, "meanwhile", c.json("GET", path, "", 200).State, "InProgress")
+	c.do("GET", path+"/successfulResults", "", "").refused(t, 400, "INVALIDJOBSTATE")
+	c.do("PATCH", path, "application/json", `{"state":"Aborted"}`).refused(t, 400, "INVALIDJOBSTATE")
+	c.do("DELETE", path, "", "").refused(t, 400, "INVALIDJOBSTATE")
+	if one = c.done(path); one.State != "JobComplete" || one.NumberRecordsProcessed != 50_000 {
+		t.Errorf("%+v", one)
+	}
 }
 
 func TestMultipart(t *testing.T) {
@@ -461,7 +492,7 @@ func TestMultipart(t *testing.T) {
 	if err := json.Unmarshal([]byte(a.body), &one); err != nil || one.State != "UploadComplete" {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	if one = c.json("GET", jobs+"/ingest/"+one.ID, "", 200); one.State != "JobComplete" || one.NumberRecordsProcessed != 1 || one.NumberRecordsFailed != 0 {
+	if one = c.done(jobs + "/ingest/" + one.ID); one.State != "JobComplete" || one.NumberRecordsProcessed != 1 || one.NumberRecordsFailed != 0 {
 		t.Errorf("%+v", one)
 	}
 	for _, names := range [][]string{{"content", "job"}, {"job"}, {}} {

@@ -172,21 +172,24 @@ func keys(f *org.Field) bool {
 	return f.Type == org.ID || f.Type == org.Email || f.Name == "Username"
 }
 
-// load works off an upload. Its job is inProgress, and finished afterwards; the reply is as of its beginning.
+// load says that a job's upload is complete, and then works it off. The job is inProgress already.
 func (j *Jobs) load(one *job, w http.ResponseWriter) error {
 	shown := j.look(one)
 	shown.State = uploadComplete
+	if err := send(w, shown); err != nil {
+		return err
+	}
 	done := &loading{Jobs: j, job: one, key: map[string]string{"insert": "", "update": "Id", "upsert": one.ExternalID, "delete": "Id"}[one.Operation]}
 	fault := done.run()
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	one.columns, one.written, one.refused = done.header, done.written, done.refused
 	if one.State, one.Error = failed, fault; fault == "" {
 		one.State, one.upload = jobComplete, nil
 	}
 	one.Processed, one.Failed = len(done.written)+len(done.refused), len(done.refused)
 	one.Modified = j.Now().Format(org.DateTimeLayout)
-	j.mu.Unlock()
-	return send(w, shown)
+	return nil
 }
 
 // loading is an ingest job at work.
