@@ -99,6 +99,19 @@ func (k Keep) open(ctx context.Context, of Owner, sealed steward.Sealed) (c kept
 	return c, nil
 }
 
+// Get reads and opens the owner's grant. NotFound where there is none, Gone where its key was destroyed.
+func (k Keep) Get(ctx context.Context, of Owner) (Grant, error) {
+	c, _, err := k.get(ctx, of)
+	return c.Grant, err
+}
+
+func (k Keep) get(ctx context.Context, of Owner) (c kept, sealed steward.Sealed, err error) {
+	if sealed, err = k.Store.Credential(ctx, of.Workspace, of.Connection, of.Member); err == nil {
+		c, err = k.open(ctx, of, sealed)
+	}
+	return c, sealed, err
+}
+
 // Seal seals a grant under the keys of scopes.
 func (k Keep) Seal(ctx context.Context, of Owner, under []steward.Scope, g Grant) (steward.Sealed, error) {
 	return k.seal(ctx, of, under, kept{Grant: g})
@@ -121,15 +134,11 @@ type Turn struct {
 }
 
 // Turn waits until there is another grant than the one with the refused access token, or until it is the caller's turn
-// to get one: then turn is set, and has to be ended. Kind Unauthenticated where it can't be renewed, NotFound where
-// there is none any more.
+// to get one: then turn is set, and has to be ended. Kind Unauthenticated where it can't be renewed, NotFound or Gone
+// where there is none any more.
 func (k Keep) Turn(ctx context.Context, of Owner, refused string) (g Grant, turn *Turn, err error) {
 	for range Patience/poll + 1 {
-		sealed, err := k.Store.Credential(ctx, of.Workspace, of.Connection, of.Member)
-		if err != nil {
-			return g, nil, err
-		}
-		now, err := k.open(ctx, of, sealed)
+		now, sealed, err := k.get(ctx, of)
 		if err != nil {
 			return g, nil, err
 		}

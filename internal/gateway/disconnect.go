@@ -108,7 +108,7 @@ func (g *Gateway) end(ctx context.Context, of credential.Owner, granted credenti
 		return steward.Errorf(steward.Upstream, "Steward can't tell %s so; end the session there", of.Connection)
 	}
 	// Whom it was handed over for, though the connection may lead elsewhere by now.
-	session, err := g.sessionWith(of.Workspace, Connection{ID: of.Connection, InstanceURL: granted.InstanceURL}, granted)
+	session, err := g.sessionWith(of.Workspace, of.Connection, granted)
 	if err != nil {
 		return err
 	}
