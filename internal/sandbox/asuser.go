@@ -37,9 +37,14 @@ func (c company) Object(user, name string) (*org.Object, error) {
 	if err != nil {
 		return nil, refusedJob(err)
 	}
-	seen := *d.Object
-	seen.Fields = d.Fields
-	return &seen, nil
+	return seen(d), nil
+}
+
+// seen is an object with no more fields than the user may read.
+func seen(d *engine.Description) *org.Object {
+	ob := *d.Object
+	ob.Fields = d.Fields
+	return &ob
 }
 
 func (c company) Create(user, object string, values map[string]any) (string, error) {
@@ -120,9 +125,7 @@ type searched struct {
 func (c searched) Objects() []*org.Object {
 	var all []*org.Object
 	for _, d := range c.DescribeAll(c.user) {
-		seen := *d.Object
-		seen.Fields = d.Fields
-		all = append(all, &seen)
+		all = append(all, seen(d))
 	}
 	return all
 }

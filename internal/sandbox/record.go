@@ -91,6 +91,7 @@ func (s *Server) versions(w http.ResponseWriter, _ *call) error {
 func (s *Server) resources(w http.ResponseWriter, c *call) error {
 	send(w, http.StatusOK, map[string]string{
 		"identity": s.identityURL(c), "limits": c.base + "/limits", "query": c.base + "/query", "queryAll": c.base + "/queryAll", "sobjects": c.base + "/sobjects",
+		"jobs": c.base + "/jobs", "search": c.base + "/search", "parameterizedSearch": c.base + "/parameterizedSearch",
 	})
 	return nil
 }
