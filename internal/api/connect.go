@@ -74,12 +74,13 @@ func (s *Server) base(r *http.Request) (string, error) {
 // page is what a browser is shown: no scripts, no styles, nothing from elsewhere.
 var page = template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{.Title}} · Steward</title></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{.Title}} · Steward</title>{{if .To}}<meta http-equiv="refresh" content="0; url={{.To}}">{{end}}</head>
 <body>
 <main>
 <h1>{{.Title}}</h1>
 {{range .Text}}<p>{{.}}</p>
 {{end}}{{if .Link}}<form method="post" action="` + connectPath + `"><input type="hidden" name="link" value="{{.Link}}"><button>Go on to Salesforce</button></form>
+{{end}}{{if .To}}<p><a href="{{.To}}">Go on to Salesforce</a></p>
 {{end}}</main>
 </body>
 </html>
@@ -88,13 +89,13 @@ var page = template.Must(template.New("page").Parse(`<!doctype html>
 type shownPage struct {
 	Title string
 	Text  []string
-	Link  string
+	Link  string // to be sent by the page's form
+	To    string // where the page leads to by itself
 }
 
-// showPage writes a page. formTo is where its form may lead to besides here.
-func (s *Server) showPage(w http.ResponseWriter, r *http.Request, status int, p shownPage, formTo string) {
+func (s *Server) showPage(w http.ResponseWriter, r *http.Request, status int, p shownPage) {
 	head(w, "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", strings.TrimSpace("default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' "+formTo))
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'")
 	w.Header().Set("Referrer-Policy", "same-origin") // the address holds a secret
 	w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
 	w.WriteHeader(status)
@@ -109,7 +110,7 @@ func (s *Server) browsed(h func(w http.ResponseWriter, r *http.Request) error) h
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		if err := h(w, r); err != nil {
 			kind := s.logged(r, err)
-			s.showPage(w, r, statuses[kind], shownPage{Title: "Not connected", Text: []string{sentence(steward.Message(err))}}, "")
+			s.showPage(w, r, statuses[kind], shownPage{Title: "Not connected", Text: []string{sentence(steward.Message(err))}})
 		}
 	}
 }
@@ -130,7 +131,7 @@ func (s *Server) invite(w http.ResponseWriter, r *http.Request) error {
 			"Steward will act in Salesforce as the user who signs in there next, whenever " + to.Email + " of the workspace " + to.Workspace + " asks it to.",
 			"Go on only if you are " + to.Email + " and asked for this yourself just now. If somebody sent you this link, close the page.",
 		},
-	}, to.LoginURL)
+	})
 	return nil
 }
 
@@ -154,10 +155,9 @@ func (s *Server) depart(w http.ResponseWriter, r *http.Request) error {
 	cookie := s.cookie(to.ID)
 	cookie.Value, cookie.MaxAge = to.Cookie, int(signin.Lifetime.Seconds())
 	http.SetCookie(w, cookie)
-	head(w, "text/plain; charset=utf-8")
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	w.Header().Set("Location", to.URL)
-	w.WriteHeader(http.StatusSeeOther)
+	// A page and no redirect: a form may lead here only, and browsers hold all redirects behind it to that, which may go
+	// by way of whoever signs the org's users in.
+	s.showPage(w, r, http.StatusOK, shownPage{Title: "On to Salesforce", To: to.URL})
 	return nil
 }
 
@@ -195,7 +195,7 @@ func (s *Server) arrive(w http.ResponseWriter, r *http.Request) error {
 	s.showPage(w, r, http.StatusOK, shownPage{
 		Title: "Connected",
 		Text:  []string{"Steward acts in Salesforce as " + who.Username + " when " + to.Email + " asks it to. You can close this page.", "To end this: steward disconnect salesforce"},
-	}, "")
+	})
 	return nil
 }
 

@@ -188,7 +188,6 @@ func (f *Flow) Look(ctx context.Context, caller identity.Caller, id string) (Row
 type Invitation struct {
 	Workspace string // its name
 	Email     string // whose Steward account it is
-	LoginURL  string
 }
 
 // Invite reads a link without using it up: whatever fetches links to preview them changes nothing.
@@ -211,7 +210,7 @@ func (f *Flow) invitation(ctx context.Context, caller identity.Caller, r Row) (I
 	}
 	for _, m := range members {
 		if m.ID == r.Member && m.Email != "" {
-			return Invitation{Workspace: ws.Name, Email: m.Email, LoginURL: r.LoginURL}, nil
+			return Invitation{Workspace: ws.Name, Email: m.Email}, nil
 		}
 	}
 	return Invitation{}, unknown()
