@@ -20,6 +20,7 @@ import (
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/store"
+	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
 var (
@@ -37,6 +38,15 @@ type safe struct {
 
 func open(t *testing.T, g credential.Grant) *safe {
 	t.Helper()
+	data, err := store.OpenData(context.Background(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return openOn(t, data, g)
+}
+
+func openOn(t *testing.T, data *store.DB, g credential.Grant) *safe {
+	t.Helper()
 	ctx, dir := context.Background(), t.TempDir()
 	must := func(err error) {
 		t.Helper()
@@ -44,8 +54,6 @@ func open(t *testing.T, g credential.Grant) *safe {
 			t.Fatal(err)
 		}
 	}
-	data, err := store.OpenData(ctx, dir)
-	must(err)
 	keys, err := store.OpenKeyring(ctx, dir)
 	must(err)
 	t.Cleanup(func() { _, _ = data.Close(), keys.Close() })
@@ -123,6 +131,44 @@ func TestOneOfFiftyRenews(t *testing.T) {
 	}
 	all.Wait()
 	if renewals.Load() != 1 || s.get(t) != grant(2) {
+		t.Errorf("%d renewals", renewals.Load())
+	}
+}
+
+// TestOneOfTwoServersRenews: the same on two servers over one database.
+func TestOneOfTwoServersRenews(t *testing.T) {
+	ctx, url := context.Background(), postgres.Start(t).Database(t)
+	var servers [2]*store.DB
+	for i := range servers {
+		var err error
+		if servers[i], err = (store.Postgres{URL: url}).OpenData(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := openOn(t, servers[0], grant(1))
+	t.Cleanup(func() { _ = servers[1].Close() })
+	other := s.Keep
+	other.Store = store.Gateway{DB: servers[1]}
+	var renewals atomic.Int64
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			keep := []credential.Keep{s.Keep, other}[i%2]
+			g, turn, err := keep.Turn(ctx, s.of, "access-1")
+			if err != nil || turn == nil && g != grant(2) {
+				t.Errorf("%+v, %v", g, err)
+			}
+			if turn != nil {
+				renewals.Add(1)
+				time.Sleep(100 * time.Millisecond)
+				if stands, err := turn.End(ctx, grant(2), nil); err != nil || !stands {
+					t.Errorf("%v, %v", stands, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if renewals.Load() != 1 {
 		t.Errorf("%d renewals", renewals.Load())
 	}
 }
