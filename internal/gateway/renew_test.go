@@ -171,11 +171,12 @@ func TestExpiredCredentialsAreRenewedOnce(t *testing.T) {
 	p := h.propose(ana, q, step(1, "Call Tomas"))
 	e.expire()
 	h.approve(ana, p)
+	e.refused = 0
 	if _, err := h.try(ana, q, "crm_update", step(1, "Call Tomas"), p.ID); err != nil {
 		t.Fatal(err)
 	}
-	if w := h.system.written(); len(w) != 1 {
-		t.Errorf("written were %v", w)
+	if w := h.system.written(); len(w) != 1 || e.refused != 1 {
+		t.Errorf("written were %v, after %d refusals", w, e.refused)
 	}
 }
 
@@ -208,6 +209,41 @@ func (l *lateExpiry) Call(ctx context.Context, s connector.Session, tool string,
 		l.once.Do(l.expire)
 	}
 	return l.expiring.Call(ctx, s, tool, raw)
+}
+
+// TestTokensStayAtTheirAddress: who connects elsewhere while a call waits doesn't have that call carry the new token to the
+// old address.
+func TestTokensStayAtTheirAddress(t *testing.T) {
+	ctx := context.Background()
+	h, e, ana := signedIn(t)
+	q := h.ask(ana, "how is the deal?")
+	owner := credential.Owner{Workspace: h.ws, Connection: "crm", Member: ana.Member()}
+	sealed, err := h.Credentials.Credential(ctx, h.ws, "crm", ana.Member())
+	h.must(err)
+	moved, err := credential.Keep{Sealer: h.Sealer}.Seal(ctx, owner, sealed.Scopes, credential.Grant{AccessToken: "new", InstanceURL: "https://other.example", LoginURL: "https://login.example"})
+	h.must(err)
+	e.expire()
+	e.fail = steward.Errorf(steward.Internal, "nothing is to be renewed")
+	h.Connectors["crm"] = &moving{e, func() { h.must(h.Credentials.PutCredential(ctx, h.ws, "crm", ana.Member(), moved)) }}
+	_, err = h.try(ana, q, "crm_read", readDeal)
+	h.kind(err, steward.Conflict)
+	if slices.Contains(h.system.gave, "https://crm.example new") {
+		t.Error("the old address was given the new token")
+	}
+}
+
+// moving is a system during whose calls something happens.
+type moving struct {
+	*expiring
+	meanwhile func()
+}
+
+func (m *moving) Call(ctx context.Context, s connector.Session, tool string, raw json.RawMessage) (connector.Reply, error) {
+	m.meanwhile()
+	m.system.mu.Lock()
+	m.system.gave = append(m.system.gave, s.InstanceURL+" "+string(s.AccessToken))
+	m.system.mu.Unlock()
+	return m.expiring.Call(ctx, s, tool, raw)
 }
 
 func TestRefusedRenewals(t *testing.T) {

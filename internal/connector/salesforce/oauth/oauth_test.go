@@ -203,6 +203,12 @@ func TestStrangeReplies(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, g, err)
 		}
 	}
+	l.tokens(nil)
+	whole := l.answer
+	l.answer = func(w http.ResponseWriter, r *http.Request) { whole(w, r); fmt.Fprint(w, strings.Repeat(" ", 80<<10)) }
+	if g, err := l.app.Exchange(ctx, l.Client(), l.ask(), "c"); steward.KindOf(err) != steward.Upstream {
+		t.Errorf("a reply with much behind it: %v, %v", g, err)
+	}
 	// A reply that drips is given up on with the caller's patience.
 	l.answer = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
