@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/serve"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/sandbox"
+	"github.com/stewardhq/steward/internal/sandbox/login"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 )
 
@@ -46,8 +48,10 @@ func runSandbox(ctx context.Context, in *command.Invocation) error {
 		err = in.JSON(struct {
 			InstanceURL string        `json:"instance_url"`
 			APIVersion  string        `json:"api_version"`
+			ClientID    string        `json:"client_id"`
+			Password    string        `json:"password"`
 			Users       []sandboxUser `json:"users"`
-		}{box.URL, sandboxVersion, box.users})
+		}{box.URL, sandboxVersion, login.App, login.Password, box.users})
 	} else {
 		printSandbox(in, box)
 	}
@@ -70,7 +74,7 @@ func openSandbox(address, data string, seed uint64, now func() time.Time, log *s
 		company = org.Empty
 	}
 	server := sandbox.New(company(seed, now().UTC()))
-	server.Now = now
+	server.Now, server.Rand = now, rand.Reader
 	running, err := serve.On(address, server, log)
 	if err != nil {
 		return nil, err
@@ -89,4 +93,5 @@ func printSandbox(in *command.Invocation, box *sandboxServing) {
 		rows = append(rows, []string{u.Role, u.Name, u.Username, u.AccessToken})
 	}
 	in.Table(in.Out, []string{"Role", "Name", "Username", "Access token"}, rows)
+	fmt.Fprintf(in.Out, "\nEverybody's password is %s, and apps sign people in as %s.\n", in.Bold(login.Password), in.Bold(login.App))
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward/internal/sandbox/engine"
+	"github.com/stewardhq/steward/internal/sandbox/login"
 	"github.com/stewardhq/steward/internal/sandbox/org"
 )
 
@@ -40,7 +41,13 @@ type Server struct {
 	// are never given back.
 	Limit int
 
+	// Rand makes sessions and codes. Without it nobody can sign in other than with the tokens of Users.
+	Rand io.Reader
+	// Apps may sign people in, besides login.App.
+	Apps []login.Client
+
 	engine   *engine.Engine
+	desk     login.Desk
 	today    time.Time
 	mux      *http.ServeMux
 	cursors  cursors
@@ -59,7 +66,31 @@ func New(o *org.Org) *Server {
 	for pattern, methods := range s.jobRoutes() {
 		s.mux.Handle("/services/data/{version}"+pattern, s.route(methods))
 	}
+	s.desk = login.Desk{Org: s.engine.OrgID(), Users: s.people, Clients: func() []login.Client { return s.Apps }, Now: s.now, Rand: chance{s}}
+	for pattern, answer := range s.desk.Routes() {
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if s.Rand == nil {
+				fail(w, refusal(http.StatusServiceUnavailable, "LOGIN_DISABLED", "This sandbox has no randomness to sign anybody in with"))
+				return
+			}
+			answer(w, r)
+		})
+	}
 	return s
+}
+
+// chance reads what Server.Rand is set to after New.
+type chance struct{ *Server }
+
+func (c chance) Read(b []byte) (int, error) { return c.Rand.Read(b) }
+
+// people are who can sign in.
+func (s *Server) people() []login.User {
+	var all []login.User
+	for _, u := range s.engine.Users() {
+		all = append(all, login.User{ID: u.ID, Username: u.Username, Name: u.Name, Role: u.Role})
+	}
+	return all
 }
 
 // now is the org's day with the wall clock's time of day, in UTC.
@@ -186,7 +217,11 @@ func (s *Server) signedIn(h handler) handler {
 		if c.PathValue("org") != "" && token == "" { // the identity URL takes it as a parameter too
 			token = c.URL.Query().Get("oauth_token")
 		}
-		if c.user = s.engine.SignedIn(strings.TrimSpace(token)); c.user == "" {
+		token = strings.TrimSpace(token)
+		if c.user = s.desk.User(token); c.user == "" {
+			c.user = s.engine.SignedIn(token)
+		}
+		if c.user == "" {
 			return refusal(http.StatusUnauthorized, "INVALID_SESSION_ID", "Session expired or invalid")
 		}
 		n := s.calls.Add(1)
