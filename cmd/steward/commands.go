@@ -40,7 +40,7 @@ func commands() command.Table {
 		{Name: "token issue", Summary: "make an API token, for yourself or, as an administrator, for a member", Usage: "[--member EMAIL]", Run: member.IssueToken},
 		{Name: "token list", Summary: "list API tokens", Usage: "[--member EMAIL]", Run: member.ListTokens},
 		{Name: "token revoke", Summary: "end an API token now", Usage: "ID", Run: member.RevokeToken},
-		{Name: "connect salesforce", Summary: "connect your own Salesforce account, or as an administrator a member's", Usage: "--instance-url URL --access-token TOKEN", Run: member.Connect},
+		{Name: "connect salesforce", Summary: "connect your own Salesforce account with a browser; or one by a token or as a service user", Usage: "[--instance-url URL] [--access-token - | --service-user NAME]", Run: member.Connect},
 		{Name: "disconnect salesforce", Summary: "end that connection, and forget its credential", Usage: "[--member EMAIL]", Run: member.Disconnect},
 		{Name: "sandbox serve", Summary: "serve a Salesforce-compatible org of invented people to try things on", Usage: "[--data acme|empty]", Run: runSandbox, Operator: true},
 		{Name: "help", Summary: "explain a command", Usage: "[COMMAND]", Run: command.Help},

@@ -20,6 +20,7 @@ import (
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/connector"
 	"github.com/stewardhq/steward/internal/connector/salesforce"
+	"github.com/stewardhq/steward/internal/connector/salesforce/oauth"
 	"github.com/stewardhq/steward/internal/egress"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
@@ -33,6 +34,7 @@ import (
 	"github.com/stewardhq/steward/internal/policy"
 	"github.com/stewardhq/steward/internal/privacy"
 	"github.com/stewardhq/steward/internal/retention"
+	"github.com/stewardhq/steward/internal/signin"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/forgetting"
 )
@@ -113,13 +115,21 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	vault := &privacy.Vault{
 		Store: store.Privacy{DB: data}, Persons: store.Privacy{DB: data}, Sealer: sealer, Shredder: sealer, Now: o.Now, Rand: o.Rand,
 	}
+	// Salesforce's clock is the real one, whatever day it is here.
+	app, err := oauth.New(oauth.Settings{
+		ClientID: o.Salesforce.ClientID, SecretFile: o.Salesforce.SecretFile, Logins: o.Salesforce.LoginServers(), KeyFile: o.Salesforce.KeyFile,
+	}, time.Now)
+	if err != nil {
+		return nil, err
+	}
 	door := &gateway.Gateway{
 		Policy: policies, Ledger: book, Privacy: vault,
 		Connectors:  connector.Set{salesforce.System: &salesforce.Connector{Now: o.Now, Jitter: jitter(o.Rand)}},
 		Models:      map[string]llm.Model{llm.RulesProvider: rules.Model{}},
 		Providers:   llm.Local(),
 		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: sealer, Credentials: store.Gateway{DB: data}, Shredder: sealer,
-		Client: h.connect, Now: o.Now, Rand: o.Rand,
+		Renewers: map[string]gateway.Renewer{salesforce.System: app},
+		Client:   h.connect, Now: o.Now, Rand: o.Rand,
 	}
 	h.agent = &agent.Agent{
 		Door: door, Store: store.Agent{DB: data}, Sealer: sealer, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel, Now: o.Now, Rand: o.Rand,
@@ -150,6 +160,7 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	h.background(closer.Run)
 	h.background(eraser.Run)
 	h.server = &api.Server{
+		SignIns: &signin.Flow{Store: store.SignIns{DB: data}, Door: door, Directory: directory, App: app, Now: o.Now, Rand: o.Rand}, PublicURL: o.PublicURL,
 		Schedule: &schedule, Custody: custody, Closer: closer, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Rand: o.Rand, Log: o.Log, Tlog: log,
 	}
 	return h, nil

@@ -61,7 +61,7 @@ func optionsOf(c config.Server, create bool, log *slog.Logger) storeOptions {
 
 func runServe(ctx context.Context, in *command.Invocation) error {
 	server := config.ForServer(in.Env)
-	if err := in.ParseNone(in.Flags(in.JSONFlag, server.StoreFlags, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.WitnessFlags, server.WebhookFlag, server.EraseFlag)); err != nil {
+	if err := in.ParseNone(in.Flags(in.JSONFlag, server.StoreFlags, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.WitnessFlags, server.WebhookFlag, server.EraseFlag, server.SalesforceFlags)); err != nil {
 		return err
 	}
 	if err := config.CheckListen(server.Listen); err != nil {
@@ -69,6 +69,12 @@ func runServe(ctx context.Context, in *command.Invocation) error {
 	}
 	if err := server.CheckErase(); err != nil {
 		return err
+	}
+	if server.PublicURL != "" {
+		var err error
+		if server.PublicURL, err = config.CheckPublicURL(server.PublicURL); err != nil {
+			return err
+		}
 	}
 	log := in.Logger()
 	h, err := openHouse(ctx, optionsOf(server, false, log))
