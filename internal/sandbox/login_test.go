@@ -166,6 +166,16 @@ func TestSigningInWithABrowser(t *testing.T) {
 	}
 }
 
+func TestTheTokensItBeginsWithStay(t *testing.T) {
+	f := openFront(t)
+	if status, got, _ := f.post("/services/oauth2/revoke", url.Values{"token": {f.users[0].AccessToken}}); status != http.StatusForbidden || f.whose(f.users[0].AccessToken) == "" {
+		t.Errorf("revoking: %d %v", status, got)
+	}
+	if status, _, _ := f.post("/services/oauth2/revoke", url.Values{"token": {"nobody's"}}); status != http.StatusBadRequest {
+		t.Errorf("revoking what there isn't: %d", status)
+	}
+}
+
 func TestCodesAreGoodForWhomTheyAreMeantAndOnce(t *testing.T) {
 	f := openFront(t)
 	for name, with := range map[string][]string{

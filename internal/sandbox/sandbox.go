@@ -66,7 +66,7 @@ func New(o *org.Org) *Server {
 	for pattern, methods := range s.jobRoutes() {
 		s.mux.Handle("/services/data/{version}"+pattern, s.route(methods))
 	}
-	s.desk = login.Desk{Org: s.engine.OrgID(), Users: s.people, Clients: func() []login.Client { return s.Apps }, Now: s.now, Rand: chance{s}}
+	s.desk = login.Desk{Org: s.engine.OrgID(), Users: s.people, Clients: func() []login.Client { return s.Apps }, Lasting: func(token string) bool { return s.engine.SignedIn(token) != "" }, Now: s.now, Rand: chance{s}}
 	for pattern, answer := range s.desk.Routes() {
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if s.Rand == nil {

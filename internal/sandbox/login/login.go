@@ -47,9 +47,10 @@ type Client struct {
 
 // Desk signs people in. It is safe for concurrent use; its fields are set before the first request.
 type Desk struct {
-	Org     string          // its id
-	Users   func() []User   // who are active
-	Clients func() []Client // besides App
+	Org     string                  // its id
+	Users   func() []User           // who are active
+	Clients func() []Client         // besides App
+	Lasting func(token string) bool // tells a token that was nobody\'s to give and can\'t be taken back
 	Now     func() time.Time
 	Rand    io.Reader
 
@@ -292,6 +293,10 @@ func (d *Desk) revoke(w http.ResponseWriter, r *http.Request) {
 	defer d.mu.Unlock()
 	_, access := d.sessions[token]
 	_, refresh := d.grants[token]
+	if d.Lasting(token) {
+		send(w, http.StatusForbidden, fault{"invalid_request", "the tokens that this sandbox begins with can't be revoked"})
+		return
+	}
 	if !access && !refresh {
 		send(w, http.StatusBadRequest, fault{"unsupported_token_type", "this token is not supported"})
 		return
