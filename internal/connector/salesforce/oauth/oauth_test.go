@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,7 +41,8 @@ const (
 type login struct {
 	*httptest.Server
 	app    *oauth.App
-	answer func(w http.ResponseWriter, r *http.Request)
+	mu     sync.Mutex // a request that was given up on may still be answered
+	answer http.HandlerFunc
 	forms  []url.Values
 	paths  []string
 	auth   []string
@@ -53,12 +55,22 @@ func start(t *testing.T) *login {
 		if err := r.ParseForm(); err != nil {
 			t.Error(err)
 		}
+		l.mu.Lock()
 		l.forms, l.paths, l.auth = append(l.forms, r.PostForm), append(l.paths, r.Method+" "+r.URL.String()), append(l.auth, r.Header.Get("Authorization"))
-		l.answer(w, r)
+		answer := l.answer
+		l.mu.Unlock()
+		answer(w, r)
 	}))
 	t.Cleanup(l.Close)
 	l.app = &oauth.App{ClientID: "3MVG9app", Logins: []string{l.URL}, Now: func() time.Time { return noon }}
 	return l
+}
+
+// answers has it answer so from now on.
+func (l *login) answers(f http.HandlerFunc) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answer = f
 }
 
 // tokens answers as the token endpoint does, with some members otherwise.
@@ -73,10 +85,10 @@ func (l *login) tokens(but map[string]any) {
 			delete(reply, k)
 		}
 	}
-	l.answer = func(w http.ResponseWriter, _ *http.Request) {
+	l.answers(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(reply)
-	}
+	})
 }
 
 func (l *login) ask() oauth.Ask {
@@ -198,19 +210,19 @@ func TestStrangeReplies(t *testing.T) {
 			fmt.Fprint(w, `{"acc`)
 		},
 	} {
-		l.answer = answer
+		l.answers(answer)
 		if g, err := l.app.Exchange(ctx, l.Client(), l.ask(), "c"); steward.KindOf(err) != steward.Upstream || strings.Contains(steward.Message(err), "<") {
 			t.Errorf("%s: %v, %v", name, g, err)
 		}
 	}
 	l.tokens(nil)
 	whole := l.answer
-	l.answer = func(w http.ResponseWriter, r *http.Request) { whole(w, r); fmt.Fprint(w, strings.Repeat(" ", 80<<10)) }
+	l.answers(func(w http.ResponseWriter, r *http.Request) { whole(w, r); fmt.Fprint(w, strings.Repeat(" ", 80<<10)) })
 	if g, err := l.app.Exchange(ctx, l.Client(), l.ask(), "c"); steward.KindOf(err) != steward.Upstream {
 		t.Errorf("a reply with much behind it: %v, %v", g, err)
 	}
 	// A reply that drips is given up on with the caller's patience.
-	l.answer = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	l.answers(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
 	_, err := l.app.Renew(short, l.Client(), l.grant())
@@ -249,7 +261,7 @@ func TestRefusals(t *testing.T) {
 		{429, `{"error":"invalid_grant"}`, steward.Upstream, "HTTP_429"},
 		{503, ``, steward.Upstream, "HTTP_503"},
 	} {
-		l.answer = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status); fmt.Fprint(w, c.body) }
+		l.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status); fmt.Fprint(w, c.body) })
 		_, err := l.app.Renew(ctx, l.Client(), l.grant())
 		var theirs *connector.Error
 		if steward.KindOf(err) != c.kind || !errors.As(err, &theirs) || theirs.Code != c.code || theirs.HTTP != c.status {
@@ -271,7 +283,7 @@ func TestRefusals(t *testing.T) {
 // TestOnlyNamedLogins: nothing is sent to a login server that no operator named, but what ends a grant of its own.
 func TestOnlyNamedLogins(t *testing.T) {
 	ctx, l := context.Background(), start(t)
-	l.answer = func(http.ResponseWriter, *http.Request) {}
+	l.answers(func(http.ResponseWriter, *http.Request) {})
 	l.app.Logins = []string{"https://login.salesforce.com"}
 	l.app.Key = key(t, 2048)
 	if _, err := l.app.Exchange(ctx, l.Client(), l.ask(), "c"); steward.KindOf(err) != steward.Denied {
@@ -326,7 +338,7 @@ func TestRevoke(t *testing.T) {
 		{200, "", true}, {400, `{"error":"invalid_token"}`, true}, {400, `{"error":"unsupported_token_type"}`, true},
 		{400, `{"error":"invalid_client"}`, false}, {500, "", false}, {302, "", false},
 	} {
-		l.answer = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status); fmt.Fprint(w, c.body) }
+		l.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status); fmt.Fprint(w, c.body) })
 		if err := l.app.Revoke(ctx, l.Client(), l.grant()); (err == nil) != c.ok {
 			t.Errorf("%d %s: %v", c.status, c.body, err)
 		}
