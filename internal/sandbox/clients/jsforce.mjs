@@ -80,7 +80,7 @@ await step('page after page', async () => {
   assert.equal(seen.size, page.totalSize)
 })
 await step('page by itself', async () => {
-  const { records } = await c.query('SELECT Id FROM Task').run({ autoFetch: true, maxFetch: 5000 })
+  const records = await c.query('SELECT Id FROM Task').run({ autoFetch: true, maxFetch: 5000 })
   const { totalSize } = await c.query('SELECT COUNT() FROM Task')
   assert.equal(records.length, Math.min(5000, totalSize))
 })
