@@ -168,6 +168,19 @@ func (p *parser) plain() Word {
 	return Word{Pos: t.pos, Text: t.text}
 }
 
+// window reads the order of what is found, and which of it is wanted.
+func (p *parser) window(q *Query) {
+	if p.words("ORDER", "BY") {
+		q.OrderBy = list(p, p.order)
+	}
+	if p.word("LIMIT") {
+		q.Limit = p.count()
+	}
+	if p.word("OFFSET") {
+		q.Offset = p.count()
+	}
+}
+
 func (p *parser) query() *Query {
 	defer p.deeper()()
 	q := &Query{Pos: p.next().pos}
@@ -193,15 +206,7 @@ func (p *parser) query() *Query {
 			q.Having = p.condition()
 		}
 	}
-	if p.words("ORDER", "BY") {
-		q.OrderBy = list(p, p.order)
-	}
-	if p.word("LIMIT") {
-		q.Limit = p.count()
-	}
-	if p.word("OFFSET") {
-		q.Offset = p.count()
-	}
+	p.window(q)
 	for {
 		t := p.next()
 		switch {

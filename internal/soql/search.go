@@ -58,15 +58,7 @@ func (p *parser) returning() *Query {
 	if p.word("WHERE") {
 		q.Where = p.condition()
 	}
-	if p.words("ORDER", "BY") {
-		q.OrderBy = list(p, p.order)
-	}
-	if p.word("LIMIT") {
-		q.Limit = p.count()
-	}
-	if p.word("OFFSET") {
-		q.Offset = p.count()
-	}
+	p.window(q)
 	p.wantSymbol(")")
 	return q
 }
