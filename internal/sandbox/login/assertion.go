@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,11 +52,11 @@ func (d *Desk) assertion(text string) (grant, *fault) {
 	if err != nil || claims.Aud == nil || !d.Now().Before(time.Unix(seconds, 0)) {
 		return grant{}, &fault{"invalid_grant", "expired assertion, or no audience"}
 	}
-	i := slices.IndexFunc(d.Users(), func(u User) bool { return strings.EqualFold(u.Username, claims.Sub) })
-	if i < 0 {
+	u := d.named(claims.Sub)
+	if u == nil {
 		return grant{}, &fault{"invalid_grant", "user hasn't approved this consumer"}
 	}
-	return grant{d.Users()[i].ID, app.ID}, nil
+	return grant{u.ID, app.ID}, nil
 }
 
 func decode(part string, into any) bool {
@@ -81,14 +80,14 @@ func (d *Desk) soap(w http.ResponseWriter, r *http.Request) {
 		envelope(w, http.StatusInternalServerError, soapFault("sf:INVALID_LOGIN", "INVALID_LOGIN: Invalid username, password, security token; or user locked out."))
 		return
 	}
-	token, _, wrong := d.begin(grant{u.ID, ""}, "")
-	if wrong != nil {
-		envelope(w, http.StatusInternalServerError, soapFault("sf:SERVER_UNAVAILABLE", wrong.Description))
+	if d.full() {
+		envelope(w, http.StatusInternalServerError, soapFault("sf:SERVER_UNAVAILABLE", crowded.Description))
 		return
 	}
-	at := "http://" + r.Host + "/services/Soap/u/" + r.PathValue("version") + "/" + d.Org[:15]
-	envelope(w, http.StatusOK, `<loginResponse xmlns="urn:partner.soap.sforce.com"><result><metadataServerUrl>`+escape(strings.Replace(at, "/u/", "/m/", 1))+
-		`</metadataServerUrl><passwordExpired>false</passwordExpired><sandbox>true</sandbox><serverUrl>`+escape(at)+`</serverUrl><sessionId>`+escape(token)+
+	token, _ := d.begin(grant{u.ID, ""}, "")
+	address := at(r) + "/services/Soap/u/" + r.PathValue("version") + "/" + d.Org[:15]
+	envelope(w, http.StatusOK, `<loginResponse xmlns="urn:partner.soap.sforce.com"><result><metadataServerUrl>`+escape(strings.Replace(address, "/u/", "/m/", 1))+
+		`</metadataServerUrl><passwordExpired>false</passwordExpired><sandbox>true</sandbox><serverUrl>`+escape(address)+`</serverUrl><sessionId>`+escape(token)+
 		`</sessionId><userId>`+escape(u.ID)+`</userId><userInfo><organizationId>`+escape(d.Org)+`</organizationId><userFullName>`+escape(u.Name)+
 		`</userFullName><userId>`+escape(u.ID)+`</userId><userName>`+escape(u.Username)+`</userName></userInfo></result></loginResponse>`)
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -76,20 +77,21 @@ type code struct {
 
 // User tells whose a token is, "" where it is nobody's, or no more.
 func (d *Desk) User(token string) string {
+	if _, user := d.session(token); user != nil {
+		return user.ID
+	}
+	return ""
+}
+
+// session finds the session of a token that is good, and its user; nil for none.
+func (d *Desk) session(token string) (session, *User) {
 	d.mu.Lock()
 	s, ok := d.sessions[token]
 	d.mu.Unlock()
-	if !ok || !d.Now().Before(s.issued.Add(sessionLasts)) || !slices.ContainsFunc(d.Users(), func(u User) bool { return u.ID == s.user }) {
-		return ""
+	if !ok || !d.Now().Before(s.issued.Add(sessionLasts)) {
+		return s, nil
 	}
-	return s.user
-}
-
-// Expire ends all sessions; refresh tokens go on.
-func (d *Desk) Expire() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.sessions = nil
+	return s, d.one(func(u User) bool { return u.ID == s.user })
 }
 
 // Routes are the paths and what answers them.
@@ -116,20 +118,17 @@ func (d *Desk) token(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if d.full() {
+		send(w, http.StatusServiceUnavailable, crowded)
+		return
+	}
 	given, refresh, wrong := d.sign(r, form)
 	if wrong != nil {
 		send(w, http.StatusBadRequest, wrong)
 		return
 	}
-	token, issued, wrong := d.begin(given, refresh)
-	if wrong != nil {
-		send(w, http.StatusServiceUnavailable, wrong)
-		return
-	}
-	base := "http://" + r.Host
-	if r.TLS != nil {
-		base = "https://" + r.Host
-	}
+	token, issued := d.begin(given, refresh)
+	base := at(r)
 	id := base + "/id/" + d.Org + "/" + given.user
 	reply := map[string]string{
 		"access_token": token, "instance_url": base, "id": id, "token_type": "Bearer", "issued_at": millis(issued),
@@ -165,11 +164,11 @@ func (d *Desk) sign(r *http.Request, form url.Values) (grant, string, *fault) {
 	case "refresh_token":
 		return d.renew(app, form.Get("refresh_token"))
 	case "client_credentials":
-		i := slices.IndexFunc(d.Users(), func(u User) bool { return strings.EqualFold(u.Username, app.RunAs) })
-		if app.Secret == "" || i < 0 {
+		u := d.named(app.RunAs)
+		if app.Secret == "" || u == nil {
 			return grant{}, "", &fault{"invalid_grant", "no client credentials user enabled"}
 		}
-		return grant{d.Users()[i].ID, app.ID}, "", nil
+		return grant{u.ID, app.ID}, "", nil
 	}
 	return grant{}, "", &fault{"unsupported_grant_type", "grant type not supported"}
 }
@@ -204,11 +203,22 @@ func (d *Desk) app(id string) (Client, bool) {
 
 // known finds a user by name and password.
 func (d *Desk) known(username, password string) *User {
-	right := subtle.ConstantTimeCompare([]byte(password), []byte(Password)) == 1
-	for _, u := range d.Users() {
-		if right && strings.EqualFold(u.Username, username) {
-			return &u
-		}
+	if subtle.ConstantTimeCompare([]byte(password), []byte(Password)) != 1 {
+		return nil
+	}
+	return d.named(username)
+}
+
+// named finds a user by name, in any case; nil for none.
+func (d *Desk) named(username string) *User {
+	return d.one(func(u User) bool { return strings.EqualFold(u.Username, username) })
+}
+
+// one finds a user; nil for none, or none who is active.
+func (d *Desk) one(is func(User) bool) *User {
+	all := d.Users()
+	if i := slices.IndexFunc(all, is); i >= 0 {
+		return &all[i]
 	}
 	return nil
 }
@@ -247,7 +257,7 @@ func (d *Desk) renew(app Client, token string) (grant, string, *fault) {
 	switch {
 	case !ok:
 		return grant{}, "", &fault{"invalid_grant", "expired access/refresh token"}
-	case !slices.ContainsFunc(d.Users(), func(u User) bool { return u.ID == g.user }):
+	case d.one(func(u User) bool { return u.ID == g.user }) == nil:
 		return grant{}, "", &fault{"inactive_user", "user is inactive"}
 	case app.Rotate:
 		return g, d.refreshed(g), nil
@@ -268,18 +278,38 @@ func (d *Desk) refreshed(g grant) string {
 }
 
 // begin makes an access token of the form that clients look for: the org's id of 15 characters, "!", and letters.
-func (d *Desk) begin(g grant, refresh string) (string, time.Time, *fault) {
+func (d *Desk) begin(g grant, refresh string) (string, time.Time) {
 	token, now := d.Org[:15]+"!"+d.random(60), d.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.sessions)+len(d.grants)+len(d.codes) > maxSessions {
-		return "", now, &fault{"server_error", "too many sessions; restart the sandbox"}
-	}
 	if d.sessions == nil {
 		d.sessions = map[string]session{}
 	}
 	d.sessions[token] = session{g, refresh, now}
-	return token, now, nil
+	return token, now
+}
+
+var crowded = fault{"server_error", "too many people are signed in; restart the sandbox"}
+
+// full tells whether no more is kept. What has ended makes room.
+func (d *Desk) full() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	kept := func() int { return len(d.sessions) + len(d.grants) + len(d.codes) }
+	if kept() < maxSessions {
+		return false
+	}
+	maps.DeleteFunc(d.sessions, func(_ string, s session) bool { return !d.Now().Before(s.issued.Add(sessionLasts)) })
+	maps.DeleteFunc(d.codes, func(_ string, c code) bool { return !d.Now().Before(c.ends) })
+	return kept() >= maxSessions
+}
+
+// at is the address that a client reached the org at.
+func at(r *http.Request) string {
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
 }
 
 // revoke ends a token: a refresh token with every session that came of it.
@@ -289,25 +319,23 @@ func (d *Desk) revoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token := form.Get("token")
+	switch {
+	case d.Lasting(token):
+		send(w, http.StatusForbidden, fault{"invalid_request", "the tokens that this sandbox begins with can't be revoked"})
+	case !d.drop(token):
+		send(w, http.StatusBadRequest, fault{"unsupported_token_type", "this token is not supported"})
+	}
+}
+
+// drop forgets a token and all that came of it, and tells whether there was one.
+func (d *Desk) drop(token string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_, access := d.sessions[token]
 	_, refresh := d.grants[token]
-	if d.Lasting(token) {
-		send(w, http.StatusForbidden, fault{"invalid_request", "the tokens that this sandbox begins with can't be revoked"})
-		return
-	}
-	if !access && !refresh {
-		send(w, http.StatusBadRequest, fault{"unsupported_token_type", "this token is not supported"})
-		return
-	}
 	delete(d.grants, token)
-	for t, s := range d.sessions {
-		if t == token || s.refresh == token {
-			delete(d.sessions, t)
-		}
-	}
-	w.WriteHeader(http.StatusOK)
+	maps.DeleteFunc(d.sessions, func(t string, s session) bool { return t == token || s.refresh == token })
+	return access || refresh
 }
 
 // introspect tells an app what a token of its own is worth.
@@ -321,17 +349,13 @@ func (d *Desk) introspect(w http.ResponseWriter, r *http.Request) {
 		send(w, http.StatusUnauthorized, wrong)
 		return
 	}
-	user := d.User(form.Get("token"))
-	d.mu.Lock()
-	s := d.sessions[form.Get("token")]
-	d.mu.Unlock()
-	if user == "" || s.client != app.ID {
+	s, user := d.session(form.Get("token"))
+	if user == nil || s.client != app.ID {
 		send(w, http.StatusOK, map[string]any{"active": false})
 		return
 	}
-	i := slices.IndexFunc(d.Users(), func(u User) bool { return u.ID == user })
 	send(w, http.StatusOK, map[string]any{
-		"active": true, "scope": "api refresh_token openid", "client_id": app.ID, "username": d.Users()[i].Username, "sub": d.Org + "/" + user,
+		"active": true, "scope": "api refresh_token openid", "client_id": app.ID, "username": user.Username, "sub": d.Org + "/" + user.ID,
 		"token_type": "access_token", "iat": s.issued.Unix(), "exp": s.issued.Add(sessionLasts).Unix(),
 	})
 }

@@ -38,7 +38,7 @@ var carried = []string{"response_type", "client_id", "redirect_uri", "state", "s
 // ask shows the page, unless the app that sent somebody here isn't known, or would have them sent elsewhere.
 func (d *Desk) ask(w http.ResponseWriter, r *http.Request) {
 	if app, ok := d.asked(w, r, r.URL.Query()); ok {
-		d.show(w, http.StatusOK, app, r.URL.Query(), false)
+		d.show(w, app, r.URL.Query(), false)
 	}
 }
 
@@ -90,16 +90,15 @@ func (d *Desk) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	u := d.known(form.Get("username"), form.Get("password"))
 	if u == nil {
-		d.show(w, http.StatusOK, app, form, true)
+		d.show(w, app, form, true)
+		return
+	}
+	if d.full() {
+		back(w, r, form, url.Values{"error": {crowded.Code}, "error_description": {crowded.Description}})
 		return
 	}
 	given := "aPrx" + d.random(60)
 	d.mu.Lock()
-	for name, c := range d.codes {
-		if !d.Now().Before(c.ends) {
-			delete(d.codes, name)
-		}
-	}
 	if d.codes == nil {
 		d.codes = map[string]code{}
 	}
@@ -108,14 +107,14 @@ func (d *Desk) answer(w http.ResponseWriter, r *http.Request) {
 	back(w, r, form, url.Values{"code": {given}})
 }
 
-func (d *Desk) show(w http.ResponseWriter, status int, app Client, q url.Values, wrong bool) {
+func (d *Desk) show(w http.ResponseWriter, app Client, q url.Values, wrong bool) {
 	hidden := map[string]string{}
 	for _, name := range carried {
 		if value := q.Get(name); value != "" {
 			hidden[name] = value
 		}
 	}
-	render(w, status, shown{Client: app.ID, Wrong: wrong, Hidden: hidden, Users: d.Users()})
+	render(w, http.StatusOK, shown{Client: app.ID, Wrong: wrong, Hidden: hidden, Users: d.Users()})
 }
 
 func render(w http.ResponseWriter, status int, s shown) {
