@@ -37,13 +37,14 @@ func notFound() *Error {
 // Engine serves one company. It owns the org's rows from New on, and is safe for concurrent use.
 type Engine struct {
 	now     func() time.Time // UTC
-	mu      sync.RWMutex
+	mu      *sync.RWMutex
 	org     *org.Org
 	byID    map[string]place     // every record
 	refs    map[string][]org.Row // by refKey, in order of creation: the records that point at another
 	deleted map[string]bool
 	bin     map[string][]org.Row // deleted records, by object
 	stamp   time.Time            // of the last write, so that two writes never carry the same
+	undo    *undo                // within a transaction
 }
 
 // place is a record and what it is a record of.
@@ -55,16 +56,21 @@ type place struct {
 // New indexes a company by id and by every reference. now is the company's present, in UTC.
 func New(o *org.Org, now func() time.Time) *Engine {
 	e := &Engine{
-		now: now, org: o,
+		now: now, org: o, mu: new(sync.RWMutex),
 		byID: map[string]place{}, refs: map[string][]org.Row{}, deleted: map[string]bool{}, bin: map[string][]org.Row{},
 	}
-	for i := range o.Objects {
-		ob := &o.Objects[i]
-		for _, row := range o.Rows[ob.Name] {
-			e.index(ob, row)
+	e.reindex()
+	return e
+}
+
+func (e *Engine) reindex() {
+	clear(e.byID)
+	clear(e.refs)
+	for i := range e.org.Objects {
+		for _, row := range e.org.Rows[e.org.Objects[i].Name] {
+			e.index(&e.org.Objects[i], row)
 		}
 	}
-	return e
 }
 
 func refKey(object, field, id string) string { return object + "." + field + "=" + id }
@@ -94,6 +100,14 @@ func without(rows []org.Row, id string) []org.Row {
 
 // OrgID is the company's own id.
 func (e *Engine) OrgID() string { return e.org.ID }
+
+// ObjectOf names the object that an id's prefix stands for; "" for none.
+func (e *Engine) ObjectOf(id string) string {
+	if ob := e.org.ObjectOf(id); ob != nil {
+		return ob.Name
+	}
+	return ""
+}
 
 // User is somebody who can sign in.
 type User struct {

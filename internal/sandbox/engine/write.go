@@ -72,6 +72,7 @@ func (e *Engine) Update(user, object, id string, values map[string]any) error {
 		next["LastStageChangeDate"] = next["LastModifiedDate"]
 	}
 	v.org.Derive(ob.Name, next)
+	v.changing(row)
 	before := maps.Clone(row)
 	for i := range ob.Fields {
 		if f := &ob.Fields[i]; next[f.Name] != row[f.Name] {
@@ -251,6 +252,7 @@ func (e *Engine) remove(at place) {
 	e.org.Rows[at.object.Name] = without(e.org.Rows[at.object.Name], id)
 	delete(e.byID, id)
 	e.deleted[id] = true
+	e.changing(at.row)
 	if _, ok := at.row["IsDeleted"]; ok { // other objects have no deleted records to ask for
 		at.row["IsDeleted"] = true
 		e.bin[at.object.Name] = append(e.bin[at.object.Name], at.row)
@@ -264,6 +266,7 @@ func (e *Engine) remove(at place) {
 		for _, f := range other.Fields {
 			key := refKey(other.Name, f.Name, id)
 			for _, pointing := range e.refs[key] {
+				e.changing(pointing)
 				pointing[f.Name] = nil
 			}
 			delete(e.refs, key)
@@ -290,6 +293,7 @@ func (v *view) follow(ob *org.Object, after, before org.Row) {
 	case "Task", "Event":
 		for _, row := range []org.Row{before, after} {
 			if deal, ok := v.byID[row.Text("WhatId")]; ok && deal.object.Name == "Opportunity" {
+				v.changing(deal.row)
 				v.org.Derive("Opportunity", deal.row)
 			}
 		}
