@@ -64,7 +64,8 @@ var house = []room{
 	{"internal/sandbox/bulk", "soql sandbox/org", "many of them at once, as CSV; it knows the engine as an interface"},
 	{"internal/sandbox/search", "soql sandbox/org", "in which of them do these words stand? It knows the engine as an interface"},
 	{"internal/sandbox/login", "", "how does one sign in there?"},
-	{"internal/sandbox", "soql sandbox/org sandbox/engine sandbox/login sandbox/bulk sandbox/search", "the same over HTTP"},
+	{"internal/sandbox/metadata", "soql sandbox/org", "how are objects, fields and a query's columns described?"},
+	{"internal/sandbox", "soql sandbox/org sandbox/engine sandbox/login sandbox/bulk sandbox/search sandbox/metadata", "the same over HTTP"},
 
 	// What puts the steps in their order.
 	{"internal/retention/custody", "", "what do holds keep, and from whom?"},

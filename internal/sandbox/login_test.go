@@ -312,6 +312,16 @@ func TestSOAPLogin(t *testing.T) {
 	if status != http.StatusOK || session == nil || f.whose(session[1]) != f.users[0].Username || !strings.Contains(text, f.URL+"/services/Soap/u/50.0/00D") {
 		t.Errorf("%d %s", status, text)
 	}
+	leave := func(session string) (int, string) {
+		return call(`<se:Envelope xmlns:se="http://schemas.xmlsoap.org/soap/envelope/"><se:Header><SessionHeader xmlns="urn:partner.soap.sforce.com"><sessionId>` +
+			session + `</sessionId></SessionHeader></se:Header><se:Body><logout xmlns="urn:partner.soap.sforce.com"/></se:Body></se:Envelope>`)
+	}
+	if status, text := leave(session[1]); status != http.StatusOK || f.whose(session[1]) != "" {
+		t.Errorf("logged out: %d %s", status, text)
+	}
+	if status, text := leave(session[1]); status != http.StatusInternalServerError || !strings.Contains(text, "sf:INVALID_SESSION_ID") {
+		t.Errorf("logged out twice: %d %s", status, text)
+	}
 	bomb := `<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>` + envelope("&b;", login.Password)
 	for name, body := range map[string]string{
 		"a wrong password": envelope(f.users[0].Username, "guess"), "entities": bomb, "no XML": "{}", "nothing": "", "huge": envelope(strings.Repeat("a", 100_000), "x"),

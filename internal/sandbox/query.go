@@ -62,10 +62,10 @@ func (c *cursors) find(user, id string) *engine.Result {
 	return nil
 }
 
-func (s *Server) query(w http.ResponseWriter, c *call) error { return s.ask(w, c, s.engine.Query) }
+func (s *Server) query(w http.ResponseWriter, c *call) error { return s.ask(w, c, c.engine.Query) }
 
 func (s *Server) queryAll(w http.ResponseWriter, c *call) error {
-	return s.ask(w, c, s.engine.QueryAll)
+	return s.ask(w, c, c.engine.QueryAll)
 }
 
 // ask sends the first page of what a query finds.
@@ -77,6 +77,9 @@ func (s *Server) ask(w http.ResponseWriter, c *call, find func(user, text string
 	result, err := find(c.user, text)
 	if err != nil {
 		return err
+	}
+	if c.URL.Query().Get("columns") == "true" {
+		return columns(w, c, text)
 	}
 	id := ""
 	if len(result.Records) > batchSize(c) {

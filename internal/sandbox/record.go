@@ -14,7 +14,7 @@ func (s *Server) get(w http.ResponseWriter, c *call) error {
 			fields = append(fields, name)
 		}
 	}
-	record, err := s.engine.Get(c.user, c.PathValue("object"), c.PathValue("id"), fields)
+	record, err := c.engine.Get(c.user, c.PathValue("object"), c.PathValue("id"), fields)
 	if err != nil {
 		return err
 	}
@@ -31,10 +31,11 @@ func (s *Server) create(w http.ResponseWriter, c *call) error {
 	if err := read(c, &values, false); err != nil {
 		return err
 	}
-	id, err := s.engine.Create(c.user, c.PathValue("object"), values)
+	id, err := c.engine.Create(c.user, c.PathValue("object"), values)
 	if err != nil {
 		return err
 	}
+	w.Header().Set("Location", c.base+"/sobjects/"+c.engine.ObjectOf(id)+"/"+id)
 	send(w, http.StatusCreated, struct {
 		ID      string `json:"id"`
 		Success bool   `json:"success"`
@@ -48,7 +49,7 @@ func (s *Server) update(w http.ResponseWriter, c *call) error {
 	if err := read(c, &values, false); err != nil {
 		return err
 	}
-	if err := s.engine.Update(c.user, c.PathValue("object"), c.PathValue("id"), values); err != nil {
+	if err := c.engine.Update(c.user, c.PathValue("object"), c.PathValue("id"), values); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -56,7 +57,7 @@ func (s *Server) update(w http.ResponseWriter, c *call) error {
 }
 
 func (s *Server) remove(w http.ResponseWriter, c *call) error {
-	if err := s.engine.Delete(c.user, c.PathValue("object"), c.PathValue("id")); err != nil {
+	if err := c.engine.Delete(c.user, c.PathValue("object"), c.PathValue("id")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -85,21 +86,6 @@ func (s *Server) versions(w http.ResponseWriter, _ *call) error {
 		})
 	}
 	send(w, http.StatusOK, all)
-	return nil
-}
-
-func (s *Server) resources(w http.ResponseWriter, c *call) error {
-	send(w, http.StatusOK, map[string]string{
-		"identity": s.identityURL(c), "limits": c.base + "/limits", "query": c.base + "/query", "queryAll": c.base + "/queryAll", "sobjects": c.base + "/sobjects",
-		"jobs": c.base + "/jobs", "search": c.base + "/search", "parameterizedSearch": c.base + "/parameterizedSearch",
-	})
-	return nil
-}
-
-func (s *Server) limits(w http.ResponseWriter, _ *call) error {
-	type limit struct{ Max, Remaining int }
-	left := max(s.Limit-int(s.calls.Load()), 0)
-	send(w, http.StatusOK, map[string]limit{"DailyApiRequests": {s.Limit, left}})
 	return nil
 }
 

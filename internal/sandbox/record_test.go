@@ -61,7 +61,7 @@ func TestDealFromCreationToClose(t *testing.T) {
 	c := w.as(t, "representative")
 	account := c.query("SELECT Id FROM Account LIMIT 1")[0]["Id"].(string)
 	id := c.made("Opportunity", `{"attributes":{"type":"Opportunity"},"name":" Harborline - Pilot ","AccountId":"`+account[:15]+
-		`","StageName":"Prospecting","CloseDate":"2026-12-31","Amount":1000.005,"NextStep":""}`)
+		`","StageName":"Prospecting","CloseDate":"2026-12-31","Amount":"1000.005","NextStep":""}`)
 	row := c.read("Opportunity", id)
 	const created = "2026-11-23T15:04:05.000+0000"
 	holds(t, row, map[string]any{
@@ -225,7 +225,12 @@ func TestRefusedWrites(t *testing.T) {
 		{"PATCH", "Opportunity/" + deal, `{"NextStep":"` + strings.Repeat("é", 256) + `"}`, 400, "STRING_TOO_LONG", "(max length=255)"},
 		{"PATCH", "Opportunity/" + deal, `{"CloseDate":"31.12.2026"}`, 400, "JSON_PARSER_ERROR", "date"},
 		{"PATCH", "Opportunity/" + deal, `{"CloseDate":"2026-02-30"}`, 400, "JSON_PARSER_ERROR", "date"},
-		{"PATCH", "Opportunity/" + deal, `{"Amount":"5"}`, 400, "JSON_PARSER_ERROR", "currency"},
+		{"PATCH", "Opportunity/" + deal, `{"Amount":"5x"}`, 400, "JSON_PARSER_ERROR", "currency"},
+		{"PATCH", "Opportunity/" + deal, `{"Amount":"0x5"}`, 400, "JSON_PARSER_ERROR", "currency"},
+		{"PATCH", "Opportunity/" + deal, `{"Amount":"NaN"}`, 400, "JSON_PARSER_ERROR", "currency"},
+		{"PATCH", "Opportunity/" + deal, `{"Amount":"null"}`, 400, "JSON_PARSER_ERROR", "currency"},
+		{"PATCH", "Opportunity/" + deal, `{"Amount":"1 2"}`, 400, "JSON_PARSER_ERROR", "currency"},
+		{"PATCH", "Opportunity/" + deal, `{"Amount":true}`, 400, "JSON_PARSER_ERROR", "currency"},
 		{"PATCH", "Opportunity/" + deal, `{"Amount":1e17}`, 400, "NUMBER_OUTSIDE_VALID_RANGE", "range"},
 		{"PATCH", "Opportunity/" + deal, `{"Amount":1e999}`, 400, "JSON_PARSER_ERROR", "JSON"},
 		{"PATCH", "Opportunity/" + deal, `{"NextStep":{"a":1}}`, 400, "JSON_PARSER_ERROR", "string"},

@@ -63,6 +63,12 @@ func New(o *org.Org) *Server {
 	for pattern, methods := range s.routes() {
 		s.mux.Handle(pattern, s.route(methods))
 	}
+	for pattern, methods := range s.recordRoutes() {
+		for method, h := range methods {
+			methods[method] = s.signedIn(h)
+		}
+		s.mux.Handle("/services/data/{version}"+pattern, s.route(methods))
+	}
 	for pattern, methods := range s.jobRoutes() {
 		s.mux.Handle("/services/data/{version}"+pattern, s.route(methods))
 	}
@@ -112,31 +118,21 @@ type handler func(w http.ResponseWriter, c *call) error
 // call is a request and who makes it.
 type call struct {
 	*http.Request
-	user string // "" where nobody need be signed in
-	base string // "/services/data/v62.0", empty outside of it
+	engine *engine.Engine // what to act on: the org, or a transaction on it
+	user   string         // "" where nobody need be signed in
+	base   string         // "/services/data/v62.0", empty outside of it
 }
 
 func (s *Server) routes() map[string]map[string]handler {
 	const data = "/services/data/{version}"
 	return map[string]map[string]handler{
-		"/":                                  {},
-		"/{$}":                               {"GET": s.welcome},
-		"/services/data":                     {"GET": s.versions},
-		data:                                 {"GET": s.signedIn(s.resources)},
-		data + "/limits":                     {"GET": s.signedIn(s.limits)},
-		data + "/query":                      {"GET": s.signedIn(s.query)},
-		data + "/query/{locator}":            {"GET": s.signedIn(s.queryMore)},
-		data + "/queryAll":                   {"GET": s.signedIn(s.queryAll)},
-		data + "/search":                     {"GET": s.signedIn(s.search)},
-		data + "/parameterizedSearch":        {"GET": s.signedIn(s.parameterizedSearch), "POST": s.signedIn(s.parameterizedSearch)},
-		data + "/sobjects":                   {"GET": s.signedIn(s.describeGlobal)},
-		data + "/sobjects/{object}":          {"GET": s.signedIn(s.basics), "POST": s.signedIn(s.create)},
-		data + "/sobjects/{object}/describe": {"GET": s.signedIn(s.describe)},
-		data + "/sobjects/{object}/{id}": {
-			"GET": s.signedIn(s.get), "PATCH": s.signedIn(s.update), "DELETE": s.signedIn(s.remove),
-		},
-		"/services/oauth2/userinfo": {"GET": s.signedIn(s.userInfo), "POST": s.signedIn(s.userInfo)},
-		"/id/{org}/{user}":          {"GET": s.signedIn(s.identity)},
+		"/":                           {},
+		"/{$}":                        {"GET": s.welcome},
+		"/services/data":              {"GET": s.versions},
+		data + "/search":              {"GET": s.signedIn(s.search)},
+		data + "/parameterizedSearch": {"GET": s.signedIn(s.parameterizedSearch), "POST": s.signedIn(s.parameterizedSearch)},
+		"/services/oauth2/userinfo":   {"GET": s.signedIn(s.userInfo), "POST": s.signedIn(s.userInfo)},
+		"/id/{org}/{user}":            {"GET": s.signedIn(s.identity)},
 		"/sandbox/faults": {
 			"GET": s.signedIn(s.listFaults), "POST": s.signedIn(s.addFault), "DELETE": s.signedIn(s.clearFaults),
 		},
@@ -165,7 +161,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // route picks the handler of the request's method and turns its error into Salesforce's form.
 func (s *Server) route(methods map[string]handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &call{Request: r}
+		c := &call{Request: r, engine: s.engine}
+		if p, within := w.(*part); within {
+			c.user, c.engine = p.of.user, p.of.engine
+		}
 		if version := r.PathValue("version"); version != "" {
 			if !knownVersion(version) {
 				fail(w, refusal(http.StatusNotFound, "NOT_FOUND", "The requested resource does not exist"))
@@ -210,6 +209,9 @@ func knownVersion(v string) bool {
 // signedIn answers only who brings a user's token, and counts the call against the org's limit.
 func (s *Server) signedIn(h handler) handler {
 	return func(w http.ResponseWriter, c *call) error {
+		if c.user != "" { // as part of a composite request
+			return h(w, c)
+		}
 		kind, token, _ := strings.Cut(c.Header.Get("Authorization"), " ")
 		if !strings.EqualFold(kind, "Bearer") && !strings.EqualFold(kind, "OAuth") {
 			token = ""
@@ -237,18 +239,22 @@ func refusal(status int, code, message string) *engine.Error {
 	return &engine.Error{Status: status, Code: code, Message: message}
 }
 
+// complaint is a refusal as it is sent: the one member of an array.
+type complaint struct {
+	Message   string   `json:"message"`
+	ErrorCode string   `json:"errorCode"`
+	Fields    []string `json:"fields,omitempty"`
+}
+
+func shown(e *engine.Error) []complaint { return []complaint{{e.Message, e.Code, e.Fields}} }
+
 // fail writes an error as the array that Salesforce sends. What isn't a refusal is told without its text.
 func fail(w http.ResponseWriter, err error) {
 	var e *engine.Error
 	if !errors.As(err, &e) {
 		e = refusal(http.StatusInternalServerError, "UNKNOWN_EXCEPTION", "An unexpected error occurred.")
 	}
-	type item struct {
-		Message   string   `json:"message"`
-		ErrorCode string   `json:"errorCode"`
-		Fields    []string `json:"fields,omitempty"`
-	}
-	send(w, e.Status, []item{{e.Message, e.Code, e.Fields}})
+	send(w, e.Status, shown(e))
 }
 
 // send writes a reply. Once the status is out, nothing more can be said about a failure to write.

@@ -159,17 +159,12 @@ func (j *Jobs) check(one *job) error {
 	switch f := ob.Field(one.ExternalID); {
 	case one.ExternalID == "":
 		return refuse("INVALIDJOB", "External ID was blank for %s. An External ID must be specified for upsert.", ob.Name)
-	case f == nil || !keys(f):
+	case f == nil || !f.Keys():
 		return refuse("INVALIDJOB", "Field name provided, %s does not match an External ID, Salesforce Id, or indexed field for %s", one.ExternalID, ob.Name)
 	default:
 		one.ExternalID = f.Name
 	}
 	return nil
-}
-
-// keys says whether a field's value names a record.
-func keys(f *org.Field) bool {
-	return f.Type == org.ID || f.Type == org.Email || f.Name == "Username"
 }
 
 // load says that a job's upload is complete, and then works it off. The job is inProgress already.
@@ -280,7 +275,7 @@ func (l *loading) column(name string) (c column, ok bool) {
 				continue
 			}
 			if parent, err := l.Company.Object(l.user, to); err == nil {
-				if k := parent.Field(key); k != nil && keys(k) {
+				if k := parent.Field(key); k != nil && k.Keys() {
 					return column{f, parent, k}, true
 				}
 			}

@@ -64,15 +64,22 @@ func decode(part string, into any) bool {
 	return err == nil && json.Unmarshal(raw, into) == nil
 }
 
-// soap is the login call of Salesforce's SOAP API, which older clients begin with.
+// soap is the login call of Salesforce's SOAP API, which older clients begin with, and the logout call that they end with.
 func (d *Desk) soap(w http.ResponseWriter, r *http.Request) {
 	var call struct {
 		Username string `xml:"Body>login>username"`
 		Password string `xml:"Body>login>password"`
+
+		Logout  *struct{} `xml:"Body>logout"`
+		Session string    `xml:"Header>SessionHeader>sessionId"`
 	}
 	// Entities that a document declares are never expanded, and an unknown one is an error.
 	if err := xml.NewDecoder(http.MaxBytesReader(w, r.Body, maxForm)).Decode(&call); err != nil {
 		envelope(w, http.StatusInternalServerError, soapFault("sf:INVALID_SOAP", "the request can't be read"))
+		return
+	}
+	if call.Logout != nil {
+		d.leave(w, call.Session)
 		return
 	}
 	u := d.known(call.Username, call.Password)
@@ -90,6 +97,18 @@ func (d *Desk) soap(w http.ResponseWriter, r *http.Request) {
 		`</metadataServerUrl><passwordExpired>false</passwordExpired><sandbox>true</sandbox><serverUrl>`+escape(address)+`</serverUrl><sessionId>`+escape(token)+
 		`</sessionId><userId>`+escape(u.ID)+`</userId><userInfo><organizationId>`+escape(d.Org)+`</organizationId><userFullName>`+escape(u.Name)+
 		`</userFullName><userId>`+escape(u.ID)+`</userId><userName>`+escape(u.Username)+`</userName></userInfo></result></loginResponse>`)
+}
+
+// leave ends a session. Those that the sandbox begins with go on all the same.
+func (d *Desk) leave(w http.ResponseWriter, session string) {
+	if d.User(session) == "" && !d.Lasting(session) {
+		envelope(w, http.StatusInternalServerError, soapFault("sf:INVALID_SESSION_ID", "INVALID_SESSION_ID: Invalid Session ID found in SessionHeader: Illegal Session"))
+		return
+	}
+	d.mu.Lock()
+	delete(d.sessions, session)
+	d.mu.Unlock()
+	envelope(w, http.StatusOK, `<logoutResponse xmlns="urn:partner.soap.sforce.com"/>`)
 }
 
 func soapFault(code, text string) string {

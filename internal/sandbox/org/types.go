@@ -127,6 +127,9 @@ type Field struct {
 	ChildRelationshipName string   // these records as seen from the parent: "Opportunities"; "" for none
 }
 
+// Keys says whether a value of the field names a record.
+func (f *Field) Keys() bool { return f.Type == ID || f.Type == Email || f.Name == "Username" }
+
 // Object is one table.
 type Object struct {
 	Name, Label, LabelPlural string

@@ -1,6 +1,7 @@
 package value
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"regexp"
@@ -32,6 +33,14 @@ func Read(f *org.Field, given any) (read any, code, message string) {
 		return nil, "", ""
 	case f.Type.IsNumber():
 		n, ok := given.(float64)
+		if isString { // as command lines send them
+			if strings.TrimSpace(text) == "" {
+				return nil, "", ""
+			}
+			var number any
+			_ = json.Unmarshal([]byte(text), &number) // what isn't a number in JSON is none here
+			n, ok = number.(float64)
+		}
 		switch {
 		case !ok || f.Type == org.Int && n != math.Trunc(n):
 			return wrong()
