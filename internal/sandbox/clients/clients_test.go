@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +22,6 @@ import (
 const (
 	installing = 8 * time.Minute // npm, the first time
 	running    = 3 * time.Minute // one client, from start to end
-	oneCommand = 60 * time.Second
 	today      = "2026-11-23"
 )
 
@@ -97,7 +95,8 @@ func install() (string, error) {
 	fmt.Println("installing the clients from npm, once; it takes a minute or two")
 	ctx, cancel := context.WithTimeout(context.Background(), installing)
 	defer cancel()
-	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier",
+		"--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--loglevel=error")
 	npm.Dir, npm.WaitDelay = fresh, time.Second
 	if out, err := npm.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("npm ci: %w: is npm installed and its registry reachable?\n%s", err, out)
@@ -113,6 +112,8 @@ func install() (string, error) {
 // sandbox is a fresh org and a user who signs in there, as `steward sandbox serve --json` tells them.
 type sandbox struct {
 	InstanceURL string `json:"instance_url"`
+	ClientID    string `json:"client_id"`
+	Password    string `json:"password"`
 	Users       []struct {
 		Username    string `json:"username"`
 		Role        string `json:"role"`
@@ -222,21 +223,12 @@ func TestJSforce(t *testing.T) {
 	script(t, serve(t), "jsforce.mjs")
 }
 
-// strike has the sandbox answer requests with a fault.
-func (s *sandbox) strike(t *testing.T, fault string) {
-	t.Helper()
-	r, err := http.NewRequest("POST", s.InstanceURL+"/sandbox/faults", strings.NewReader(fault))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+s.token(t, "admin"))
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusCreated {
-		t.Fatalf("a fault is answered with %s", resp.Status)
-	}
+func TestSalesforceCLI(t *testing.T) {
+	t.Parallel()
+	script(t, serve(t), "sf.mjs")
+}
+
+func TestMCPServers(t *testing.T) {
+	t.Parallel()
+	script(t, serve(t), "mcp.mjs")
 }

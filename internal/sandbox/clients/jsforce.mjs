@@ -59,6 +59,35 @@ await step('basics of an object', async () => {
   assert.ok(objectDescribe.name === 'Contact' && Array.isArray(recentItems))
 })
 
+// Ways in.
+const oauth = { loginUrl: sandbox.instance_url, clientId: sandbox.client_id }
+await step('sign in by SOAP', async () => {
+  const conn = new jsforce.Connection({ loginUrl: sandbox.instance_url })
+  const { id, organizationId } = await conn.login(admin.username, sandbox.password)
+  assert.match(id, /^005/)
+  assert.match(organizationId, /^00D/)
+  assert.equal((await conn.query('SELECT Id FROM Account LIMIT 1')).totalSize, 1)
+  const { accessToken } = conn
+  await conn.logout()
+  await rejects(connect('67.0', { access_token: accessToken }).limits(), 'INVALID_SESSION_ID')
+})
+await step('sign in by OAuth with a password, refresh, sign out', async () => {
+  const conn = new jsforce.Connection({ oauth2: oauth })
+  await conn.authorize({ grant_type: 'password', username: admin.username, password: sandbox.password })
+  assert.ok(conn.accessToken && conn.refreshToken)
+  const first = conn.accessToken
+  conn.accessToken = 'stale'
+  assert.equal((await conn.query('SELECT Id FROM Account LIMIT 1')).totalSize, 1)
+  assert.ok(![first, 'stale'].includes(conn.accessToken))
+  await conn.logout()
+})
+await step('a wrong password', () =>
+  assert.rejects(new jsforce.Connection({ loginUrl: sandbox.instance_url }).login(admin.username, 'guess'), /INVALID_LOGIN/))
+await step('where a browser would be sent', async () => {
+  const url = new jsforce.OAuth2({ ...oauth, redirectUri: 'http://localhost:1717/OauthRedirect' }).getAuthorizationUrl({ scope: 'api refresh_token' })
+  assert.ok((await fetch(url, { redirect: 'manual' })).status < 400)
+})
+
 // Queries.
 await step('query', async () => {
   const { totalSize, done, records } = await c.query('SELECT Id, Name, Owner.Name FROM Account ORDER BY Name LIMIT 5')
@@ -80,7 +109,7 @@ await step('page after page', async () => {
   assert.equal(seen.size, page.totalSize)
 })
 await step('page by itself', async () => {
-  const records = await c.query('SELECT Id FROM Task').run({ autoFetch: true, maxFetch: 5000 })
+  const { records } = await c.query('SELECT Id FROM Task').run({ autoFetch: true, maxFetch: 5000 })
   const { totalSize } = await c.query('SELECT COUNT() FROM Task')
   assert.equal(records.length, Math.min(5000, totalSize))
 })
@@ -229,6 +258,29 @@ await step('delete', async () => {
   assert.deepEqual(await c.sobject('Account').destroy(made.id), { id: made.id, success: true, errors: [] })
   await rejects(c.sobject('Account').retrieve(made.id), 'ENTITY_IS_DELETED')
 })
+
+// Many more records, and words.
+await step('bulk load', async () => {
+  const { successfulResults, failedResults } = await c.bulk2.loadAndWaitForResults({
+    object: 'Contact', operation: 'insert', pollInterval: 50, pollTimeout: 20_000,
+    input: [{ LastName: 'Bulk One', AccountId: account }, { FirstName: 'Nameless' }, { LastName: 'Bulk Two', AccountId: account }],
+  })
+  assert.deepEqual([successfulResults.length, failedResults.length], [2, 1])
+  assert.match(failedResults[0].sf__Error, /^REQUIRED_FIELD_MISSING/)
+})
+await step('bulk query', async () => {
+  const stream = await c.bulk2.query(`SELECT LastName, Account.Name FROM Contact WHERE AccountId = '${account}' AND LastName LIKE 'Bulk %' ORDER BY LastName`, { pollInterval: 50, pollTimeout: 20_000 })
+  assert.deepEqual(await stream.toArray(), ['Bulk One', 'Bulk Two'].map((LastName) => ({ LastName, 'Account.Name': 'Larkspur Robotics' })))
+})
+await step('bulk delete', async () => {
+  const results = await c.sobject('Contact').find({ AccountId: account }, 'Id').destroy({ bulkThreshold: 1, bulkApiVersion: 2, pollInterval: 50 })
+  assert.equal((Array.isArray(results) ? results : results.successfulResults).length, 3)
+})
+await step('search', async () => {
+  const { searchRecords } = await c.search('FIND {Larkspur AND Robotics} IN ALL FIELDS RETURNING Account(Id, Name)')
+  assert.ok(searchRecords.some((r) => r.Id === account && r.Name === 'Larkspur Robotics'))
+})
+await step('a search that is wrong', () => rejects(c.search('FIND {'), 'MALFORMED_SEARCH'))
 
 // Permissions, versions and trouble.
 await step('every version', async () => {
