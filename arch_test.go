@@ -59,6 +59,7 @@ var house = []room{
 
 	// An org to try all of it against. It shares the grammar with us and nothing else.
 	{"internal/sandbox/org", "", "what is in the company"},
+	{"internal/sandbox/answers", "sandbox/org", "what is true of the company? Whoever queries it is checked against this, so it shares nothing with them"},
 	{"internal/sandbox/engine/value", "soql sandbox/org", "what comparisons, functions and aggregates make of one value"},
 	{"internal/sandbox/engine", "soql sandbox/org sandbox/engine/value", "queries, records and permissions over it"},
 	{"internal/sandbox/bulk", "soql sandbox/org", "many of them at once, as CSV; it knows the engine as an interface"},

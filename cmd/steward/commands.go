@@ -43,6 +43,7 @@ func commands() command.Table {
 		{Name: "connect salesforce", Summary: "connect your own Salesforce account with a browser; or one by a token or as a service user", Usage: "[--instance-url URL] [--access-token - | --service-user NAME]", Run: member.Connect},
 		{Name: "disconnect salesforce", Summary: "end that connection, and forget its credential", Usage: "[--member EMAIL]", Run: member.Disconnect},
 		{Name: "sandbox serve", Summary: "serve a Salesforce-compatible org of invented people to try things on", Usage: "[--data acme|empty]", Run: runSandbox, Operator: true},
+		{Name: "sandbox answers", Summary: "tell what is true of that org, to check answers against", Usage: "[--data acme|empty] [--as USERNAME]", Run: runAnswers, Operator: true},
 		{Name: "help", Summary: "explain a command", Usage: "[COMMAND]", Run: command.Help},
 		{Name: "version", Summary: "print the version", Run: command.Version},
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/serve"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/ledger/verify"
+	"github.com/stewardhq/steward/internal/sandbox/org"
 	"github.com/stewardhq/steward/internal/store"
 )
 
@@ -46,7 +47,7 @@ func runDemo(ctx context.Context, in *command.Invocation) (err error) {
 	fmt.Fprintln(in.Out, in.Dim("Everything here runs in this one process: a sandbox company with invented people, a server with SQLite, a model made of rules."))
 	log := slog.New(slog.NewTextHandler(in.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	p := in.Begin("making a company")
-	box, err := openSandbox("127.0.0.1:0", "acme", *seed, settings.Today.Clock(time.Now), log)
+	box, err := openSandbox("127.0.0.1:0", org.Acme, *seed, settings.Today.Clock(time.Now), log)
 	p.Stop()
 	if err != nil {
 		return err
