@@ -3,7 +3,9 @@
 package answers
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,45 +44,31 @@ type Group struct {
 func (a Answer) String() string {
 	text, parts := a.Kind.text(a.Value), a.Names
 	for _, g := range a.Groups {
-		name := g.Name
-		if name == "" {
-			name = "none"
-		}
-		parts = append(parts, name+" "+a.Kind.text(g.Value))
+		parts = append(parts, strings.TrimSpace(g.Name+" "+a.Kind.text(g.Value)))
 	}
 	const few = 4
-	switch {
-	case len(parts) > few:
-		return fmt.Sprintf("%s: %s and %d more", text, strings.Join(parts[:few], ", "), len(parts)-few)
-	case len(parts) > 0:
-		return text + ": " + strings.Join(parts, ", ")
+	if more := len(parts) - few; more > 0 {
+		parts = append(parts[:few:few], fmt.Sprintf("%d more", more))
 	}
-	return text
+	return strings.Join(append([]string{text}, parts...), " · ")
 }
 
 func (k Kind) text(v *float64) string {
-	switch {
-	case v == nil:
+	if v == nil {
 		return "not defined"
-	case k == Percentage:
+	}
+	if k == Percentage {
 		return strconv.FormatFloat(*v*100, 'f', 1, 64) + "%"
-	case k == Money:
-		return "$" + thousands(*v)
 	}
-	return thousands(*v)
-}
-
-// thousands writes 1234.5 as "1,234.50", and whole numbers without cents.
-func thousands(v float64) string {
-	digits := strings.TrimSuffix(strconv.FormatFloat(v, 'f', 2, 64), ".00")
-	whole, cents, some := strings.Cut(digits, ".")
+	text := strings.TrimSuffix(strconv.FormatFloat(*v, 'f', 2, 64), ".00")
+	whole, _, _ := strings.Cut(text, ".")
 	for i := len(whole) - 3; i > 0; i -= 3 {
-		whole = whole[:i] + "," + whole[i:]
+		text = text[:i] + "," + text[i:]
 	}
-	if some {
-		whole += "." + cents
+	if k == Money {
+		return "$" + text
 	}
-	return whole
+	return text
 }
 
 // To gives the true answers for a user, by id, on the org's day. All of the org's people have UTC as their zone,
@@ -95,13 +83,12 @@ type rows []org.Row
 
 // company is what one user may see of an org, and what the questions need to know of it.
 type company struct {
-	me                            string
-	user                          map[string]string  // names by id
-	byID                          map[string]org.Row // accounts and deals, by id
-	account, deal, contact        rows
-	task, event, history, process rows              // process: the stages that a deal may be in
-	last                          map[string]string // the day of each deal's newest activity, by id
-	day                           time.Time
+	me                                  string
+	day                                 time.Time
+	account, deal, contact, task, event rows
+	history, process                    rows               // of deals' stages; all stages that there are
+	user, last                          map[string]string  // names by id; the day of each deal's newest activity
+	byID                                map[string]org.Row // accounts
 }
 
 // see gathers the rows that a user may see: what they own and what people in roles below theirs own; contacts and
@@ -119,7 +106,7 @@ func see(o *org.Org, me string) *company {
 			myself = u
 		}
 	}
-	all := o.Profile(myself.Text("ProfileId")).ViewAll
+	all := slices.ContainsFunc(o.Profiles, func(p org.Profile) bool { return p.ID == myself["ProfileId"] && p.ViewAll })
 	owners := map[string]bool{me: true}
 	for _, u := range o.Rows["User"] {
 		for role := above[u.Text("UserRoleId")]; role != ""; role = above[role] {
@@ -142,7 +129,7 @@ func see(o *org.Org, me string) *company {
 	c.account, c.deal = visible("Account"), visible("Opportunity")
 	c.contact, c.history = visible("Contact", "AccountId"), visible("OpportunityHistory", "OpportunityId")
 	c.task, c.event = visible("Task", "WhatId", "WhoId"), visible("Event", "WhatId", "WhoId")
-	for _, r := range slices.Concat(c.account, c.deal) {
+	for _, r := range c.account {
 		c.byID[r.Text("Id")] = r
 	}
 	for _, r := range slices.Concat(o.Rows["Task"], o.Rows["Event"]) { // a task counts once done, an event once past
@@ -153,7 +140,7 @@ func see(o *org.Org, me string) *company {
 	return c
 }
 
-// days is the date so many days from today.
+// days is the date so many days after today.
 func (c *company) days(n int) string { return c.day.AddDate(0, 0, n).Format(org.DateLayout) }
 
 // span is a stretch of days, both ends in it.
@@ -193,30 +180,22 @@ func day(r org.Row, field string) string {
 	return r.Text(field)[:min(len(r.Text(field)), len(org.DateLayout))]
 }
 
-// between is how many days one date is after another.
-func between(from, to string) float64 {
-	a, _ := time.Parse(org.DateLayout, from)
-	b, _ := time.Parse(org.DateLayout, to)
-	return b.Sub(a).Hours() / 24
-}
-
 func (all rows) count() *float64 { return figure(float64(len(all))) }
 
-func (all rows) sum(field string) *float64 {
+// amount is the sum of what amounts there are.
+func (all rows) amount() *float64 {
 	total := 0.0
 	for _, r := range all {
-		total += r.Number(field)
+		total += r.Number("Amount")
 	}
 	return &total
 }
 
-// average is over the rows that have the field.
-func (all rows) average(field string) *float64 {
-	having := all.where(func(r org.Row) bool { return r[field] != nil })
-	return ratio(*having.sum(field), float64(len(having)))
+// average is of what amounts there are.
+func (all rows) average() *float64 {
+	having := all.where(func(r org.Row) bool { return r["Amount"] != nil })
+	return ratio(*having.amount(), *having.count())
 }
-
-func (all rows) amount() *float64 { return all.sum("Amount") }
 
 // weighted is Σ Amount × Probability.
 func (all rows) weighted() *float64 {
@@ -229,9 +208,8 @@ func (all rows) weighted() *float64 {
 
 // winRate is won / (won + lost) of closed deals, and winRateByAmount the same in money.
 func (all rows) winRate() *float64 {
-	return ratio(float64(len(all.is("IsWon", true))), float64(len(all.is("IsClosed", true))))
+	return ratio(*all.is("IsWon", true).count(), *all.is("IsClosed", true).count())
 }
-
 func (all rows) winRateByAmount() *float64 {
 	return ratio(*all.is("IsWon", true).amount(), *all.is("IsClosed", true).amount())
 }
@@ -253,25 +231,24 @@ func by(question string, kind Kind, all rows, of func(rows) *float64, key func(o
 	for _, r := range all {
 		parts[key(r)] = append(parts[key(r)], r)
 	}
-	for name, part := range parts {
-		a.Groups = append(a.Groups, Group{name, of(part)})
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		a.Groups = append(a.Groups, Group{name, of(parts[name])})
 	}
-	slices.SortFunc(a.Groups, func(x, y Group) int { return strings.Compare(x.Name, y.Name) })
 	return a
 }
 
-// best names the groups with the highest value.
+// best answers with the highest value of a question's groups and the names of those that have it.
 func best(a Answer) Answer {
-	top := -1.0
+	top := Answer{Question: a.Question, Kind: a.Kind}
 	for _, g := range a.Groups {
-		if g.Value != nil && *g.Value >= top {
-			if *g.Value > top {
-				a.Names, top = nil, *g.Value
-			}
-			a.Names = append(a.Names, g.Name)
+		if top.Value == nil || g.Value != nil && *g.Value > *top.Value {
+			top.Value, top.Names = g.Value, nil
+		}
+		if g.Value != nil && *g.Value == *top.Value {
+			top.Names = append(top.Names, g.Name)
 		}
 	}
-	return a
+	return top
 }
 
 func (c *company) owner(r org.Row) string { return c.user[r.Text("OwnerId")] }
@@ -281,7 +258,7 @@ func has(field string) func(org.Row) string {
 	return func(r org.Row) string { return r.Text(field) }
 }
 
-// accounts reads a field of a deal's account.
+// ofAccount reads a field of a deal's account.
 func (c *company) ofAccount(field string) func(org.Row) string {
 	return func(r org.Row) string { return c.byID[r.Text("AccountId")].Text(field) }
 }
@@ -290,11 +267,7 @@ func (c *company) ofAccount(field string) func(org.Row) string {
 func list(question string, all rows) Answer {
 	a := Answer{Question: question, Kind: Names, Value: all.count()}
 	for _, r := range all {
-		name := r.Text("Name")
-		if name == "" {
-			name = r.Text("MasterLabel")
-		}
-		a.Names = append(a.Names, name)
+		a.Names = append(a.Names, r.Text("Name")+r.Text("MasterLabel")) // no object has both
 	}
 	slices.Sort(a.Names)
 	return a
@@ -310,8 +283,5 @@ func largest(question string, all rows, n int) Answer {
 }
 
 func larger(a, b org.Row) int {
-	if a.Number("Amount") != b.Number("Amount") {
-		return int(b.Number("Amount") - a.Number("Amount"))
-	}
-	return strings.Compare(a.Text("Name"), b.Text("Name"))
+	return cmp.Or(cmp.Compare(b.Number("Amount"), a.Number("Amount")), strings.Compare(a.Text("Name"), b.Text("Name")))
 }

@@ -3,7 +3,7 @@ package answers
 import (
 	"cmp"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/stewardhq/steward/internal/sandbox/org"
 )
@@ -25,7 +25,7 @@ func (c *company) pipeline() []Answer {
 		{Question: "What is our weighted pipeline?", Kind: Money, Value: open.weighted()},
 		{Question: "Weighted pipeline closing this quarter", Kind: Money, Value: quarter.weighted()},
 		{Question: "How many open deals do we have?", Kind: Number, Value: open.count()},
-		{Question: "What is the average amount of our open deals?", Kind: Money, Value: open.average("Amount")},
+		{Question: "What is the average amount of our open deals?", Kind: Money, Value: open.average()},
 		by("Show the pipeline by stage", Money, open, rows.amount, has("StageName")),
 		by("Pipeline by owner", Money, open, rows.amount, c.owner),
 		by("Pipeline by region", Money, open, rows.amount, c.ofAccount("Region__c")),
@@ -42,14 +42,13 @@ func (c *company) pipeline() []Answer {
 func (c *company) winRates() []Answer {
 	closed := c.deal.is("IsClosed", true)
 	quarter, year := closed.in("CloseDate", c.quarter(0)), closed.in("CloseDate", c.year(0))
-	before := closed.in("CloseDate", c.year(-1))
 	return []Answer{
 		{Question: "What is our win rate?", Kind: Percentage, Value: closed.winRate()},
 		{Question: "What is our win rate this month?", Kind: Percentage, Value: closed.in("CloseDate", c.month(0)).winRate()},
 		{Question: "What was our win rate last quarter?", Kind: Percentage, Value: closed.in("CloseDate", c.quarter(-1)).winRate()},
 		{Question: "Win rate this year by amount", Kind: Percentage, Value: year.winRateByAmount()},
 		by("What is our win rate this quarter by owner?", Percentage, quarter, rows.winRate, c.owner),
-		by("Win rate last year by region, weighted by amount", Percentage, before, rows.winRateByAmount, c.ofAccount("Region__c")),
+		by("Win rate last year by region, weighted by amount", Percentage, closed.in("CloseDate", c.year(-1)), rows.winRateByAmount, c.ofAccount("Region__c")),
 		by("Win rate this year by industry", Percentage, year, rows.winRate, c.ofAccount("Industry")),
 		by("Win rate this year by lead source", Percentage, year, rows.winRate, has("LeadSource")),
 		by("Win rate this year by deal type", Percentage, year, rows.winRate, has("Type")),
@@ -60,15 +59,17 @@ func (c *company) winRates() []Answer {
 // closed is what was won and lost, by close date; a deal's cycle is from its creation to that date.
 func (c *company) closed() []Answer {
 	month, quarter, year := c.won().in("CloseDate", c.month(0)), c.won().in("CloseDate", c.quarter(0)), c.won().in("CloseDate", c.year(0))
-	var cycles []float64
+	var cycles []float64 // in days
 	total := 0.0
 	for _, r := range year {
-		days := between(day(r, "CreatedDate"), r.Text("CloseDate"))
-		cycles, total = append(cycles, days), total+days
+		began, _ := time.Parse(org.DateLayout, day(r, "CreatedDate"))
+		ended, _ := time.Parse(org.DateLayout, r.Text("CloseDate"))
+		cycles = append(cycles, ended.Sub(began).Hours()/24)
+		total += cycles[len(cycles)-1]
 	}
 	var velocity *float64
 	if rate := c.deal.is("IsClosed", true).in("CloseDate", c.year(0)).winRate(); rate != nil && total > 0 {
-		velocity = figure(float64(len(c.open())) * *rate * *year.average("Amount") / (total / float64(len(cycles))))
+		velocity = figure(float64(len(c.open())) * *rate * *year.average() / (total / float64(len(cycles))))
 	}
 	return []Answer{
 		{Question: "How much have we won this month?", Kind: Money, Value: month.amount()},
@@ -77,7 +78,7 @@ func (c *company) closed() []Answer {
 		{Question: "How much did we win last quarter?", Kind: Money, Value: c.won().in("CloseDate", c.quarter(-1)).amount()},
 		{Question: "How much did we lose this quarter?", Kind: Money, Value: c.lost().in("CloseDate", c.quarter(0)).amount()},
 		{Question: "How many deals did we win this year?", Kind: Number, Value: year.count()},
-		{Question: "What is the average amount of the deals we won this year?", Kind: Money, Value: year.average("Amount")},
+		{Question: "What is the average amount of the deals we won this year?", Kind: Money, Value: year.average()},
 		by("How much has each seller won this quarter?", Money, quarter, rows.amount, c.owner),
 		by("How many deals has each seller won this year?", Number, year, rows.count, c.owner),
 		{Question: "What is the median sales cycle, in days, of the deals we won this year?", Kind: Number, Value: median(cycles)},
@@ -136,33 +137,24 @@ func (c *company) hygiene() []Answer {
 	}
 }
 
-// stages are read from deals' history, whose first row has the first close date. Conversion counts deals by the stages that they ever were in.
+// stages are read from deals' history, whose first row has the first close date. A deal that skipped a stage was never in it.
 func (c *company) stages() []Answer {
-	first, reached := map[string]org.Row{}, map[string]map[string]bool{}
+	first, negotiated := map[string]org.Row{}, map[string]bool{}
 	for _, h := range c.history {
 		deal := h.Text("OpportunityId")
 		if first[deal] == nil || h.Text("CreatedDate") < first[deal].Text("CreatedDate") {
 			first[deal] = h
 		}
-		if reached[h.Text("StageName")] == nil {
-			reached[h.Text("StageName")] = map[string]bool{}
-		}
-		reached[h.Text("StageName")][deal] = true
+		negotiated[deal] = negotiated[deal] || h["StageName"] == "Negotiation/Review"
 	}
-	both := 0.0
-	for deal := range reached["Negotiation/Review"] {
-		if reached["Closed Won"][deal] {
-			both++
-		}
-	}
+	tried := c.deal.where(func(r org.Row) bool { return negotiated[r.Text("Id")] })
 	return []Answer{
 		list("What stages are there?", c.process),
 		by("How many open deals are there in each stage?", Number, c.open(), rows.count, has("StageName")),
 		list("Which open deals close later than first said?", c.open().where(func(r org.Row) bool {
 			return r.Text("CloseDate") > first[r.Text("Id")].Text("CloseDate")
 		})),
-		{Question: "What share of the deals that were ever in negotiation have been won?", Kind: Percentage,
-			Value: ratio(both, float64(len(reached["Negotiation/Review"])))},
+		{Question: "What share of the deals that were ever in negotiation have been won?", Kind: Percentage, Value: ratio(*tried.is("IsWon", true).count(), *tried.count())},
 	}
 }
 
@@ -205,7 +197,7 @@ func (c *company) lookUps() []Answer {
 	deal := open[0]
 	account := c.byID[deal.Text("AccountId")]
 	name, at := deal.Text("Name"), account.Text("Name")
-	said := func(question string, is string) Answer {
+	said := func(question, is string) Answer {
 		return Answer{Question: question, Kind: Names, Value: figure(1), Names: []string{is}}
 	}
 	return []Answer{
@@ -216,6 +208,6 @@ func (c *company) lookUps() []Answer {
 		said("Which stage is "+name+" in?", deal.Text("StageName")),
 		said("What is the close date of "+name+"?", deal.Text("CloseDate")),
 		{Question: "What is the amount of " + name + "?", Kind: Money, Value: figure(deal.Number("Amount"))},
-		said("Which industry is "+at+" in?", strings.TrimSpace(account.Text("Industry"))),
+		said("Which industry is "+at+" in?", account.Text("Industry")),
 	}
 }
