@@ -30,8 +30,8 @@ var metrics = map[string]metric{
 		winRate,
 	},
 	"pipeline": {
-		"Amount of open deals, with their weighted amount, by expected close date in a period.",
-		`{"type":"object","properties":{"period":` + periods + `,"group_by":` + groups + `},"additionalProperties":false}`,
+		"Amount of open deals, with their weighted amount, by expected close date in a period. Variant: weighted, each amount times its probability.",
+		`{"type":"object","properties":{"period":` + periods + `,"group_by":` + groups + `,"weighted":{"type":"boolean"}},"additionalProperties":false}`,
 		pipeline,
 	},
 	"stalled_deals": {
@@ -60,6 +60,7 @@ type choice struct {
 	Period    string  `json:"period"`
 	GroupBy   string  `json:"group_by"`
 	Weight    string  `json:"weight"`
+	Weighted  bool    `json:"weighted"`
 	Days      int     `json:"days"`
 	MinAmount float64 `json:"min_amount"`
 
@@ -72,7 +73,7 @@ func (a *Agent) choose(args json.RawMessage) (c choice, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(args))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&c); err != nil {
-		return c, steward.Errorf(steward.Invalid, "a metric takes period, group_by, weight, days and min_amount").Because(err)
+		return c, steward.Errorf(steward.Invalid, "a metric takes period, group_by, weight, weighted, days and min_amount").Because(err)
 	}
 	if c.Period == "" {
 		c.Period = "all"
@@ -108,7 +109,11 @@ func pipeline(ctx context.Context, a *Agent, caller identity.Caller, run *Run, c
 	if err != nil {
 		return "", err
 	}
-	return run.figures(insight.Pipeline(deals, c.period, c.group), c, owners)
+	compute := insight.Pipeline
+	if c.Weighted {
+		compute = insight.WeightedPipeline
+	}
+	return run.figures(compute(deals, c.period, c.group), c, owners)
 }
 
 func stalled(ctx context.Context, a *Agent, caller identity.Caller, run *Run, call gateway.Call) (string, error) {

@@ -207,6 +207,16 @@ func TestPipeline(t *testing.T) {
 				{"bob", 80000, true, inputs{"deals": 1, "weighted_amount": 32000, "without_amount": 0}},
 			})
 	})
+	t.Run("weighted, by owner, this quarter", func(t *testing.T) {
+		got := insight.WeightedPipeline(deals, thisQuarter(t), insight.ByOwner)
+		checkResult(t, got, "owner", "pipeline", "weighted_amount", "usd",
+			line{"total", 162000.4, true, inputs{"deals": 6, "amount": 360001, "without_amount": 1}},
+			[]line{
+				{"cyd", 90000, true, inputs{"deals": 3, "amount": 180000, "without_amount": 1}},
+				{"ann", 40000.4, true, inputs{"deals": 2, "amount": 100001, "without_amount": 0}},
+				{"bob", 32000, true, inputs{"deals": 1, "amount": 80000, "without_amount": 0}},
+			})
+	})
 	t.Run("empty", func(t *testing.T) {
 		got := insight.Pipeline(nil, insight.Period{}, insight.Whole)
 		checkResult(t, got, "", "pipeline", "open_amount", "usd",

@@ -69,13 +69,36 @@ func (f Figure) share(part, rest float64) Figure {
 
 // Pipeline is the money in open deals whose close date lies in the period.
 //
-// Variant "open_amount": Σ Amount of open deals. The weighted pipeline, Σ Amount × Probability / 100, which
-// is Salesforce's ExpectedRevenue summed, stands in the inputs.
+// Variant "open_amount": Σ Amount of open deals. The weighted pipeline stands in the inputs.
 //
 // Formula: Salesforce's object reference, Opportunity. The unit is money. Inputs: deals (how many, with or
 // without an amount), weighted_amount (money), without_amount (how many deals add nothing for want of one).
 // An empty pipeline is 0 and defined.
 func Pipeline(deals []Deal, p Period, d Dimension) Result {
+	return pipeline(deals, p, d, func(amount, weighted float64, inputs map[string]float64) Figure {
+		inputs["weighted_amount"] = weighted
+		return Figure{
+			Variant: "open_amount", Value: amount, Inputs: inputs,
+			Formula: "sum of the amounts of open deals with a close date in the period; weighted: each amount times its probability",
+		}
+	})
+}
+
+// WeightedPipeline is Pipeline with every amount weighed by how probable its deal is.
+//
+// Variant "weighted_amount": Σ Amount × Probability / 100, which is Salesforce's ExpectedRevenue summed. Inputs:
+// as of Pipeline, but with amount (money, not weighed) for weighted_amount.
+func WeightedPipeline(deals []Deal, p Period, d Dimension) Result {
+	return pipeline(deals, p, d, func(amount, weighted float64, inputs map[string]float64) Figure {
+		inputs["amount"] = amount
+		return Figure{
+			Variant: "weighted_amount", Value: weighted, Inputs: inputs,
+			Formula: "sum of amount × probability of open deals with a close date in the period",
+		}
+	})
+}
+
+func pipeline(deals []Deal, p Period, d Dimension, variant func(amount, weighted float64, inputs map[string]float64) Figure) Result {
 	open := keep(deals, func(deal Deal) bool { return !deal.Closed && p.Contains(deal.Close) })
 	return byGroup(open, d, func(deals []Deal) Figure {
 		var amount, weighted, without float64
@@ -87,12 +110,9 @@ func Pipeline(deals []Deal, p Period, d Dimension) Result {
 			amount += deal.Amount
 			weighted += deal.Amount * deal.Probability / 100
 		}
-		return Figure{
-			Metric: "pipeline", Variant: "open_amount", Source: pipelineSource, Unit: USD,
-			Formula: "sum of the amounts of open deals with a close date in the period; weighted: each amount times its probability",
-			Value:   amount, Defined: true,
-			Inputs: map[string]float64{"deals": float64(len(deals)), "weighted_amount": weighted, "without_amount": without},
-		}
+		f := variant(amount, weighted, map[string]float64{"deals": float64(len(deals)), "without_amount": without})
+		f.Metric, f.Source, f.Unit, f.Defined = "pipeline", pipelineSource, USD, true
+		return f
 	})
 }
 

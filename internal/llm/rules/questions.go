@@ -263,9 +263,10 @@ func activities(m match) (plan, string) {
 
 // metric is the argument of win_rate and pipeline.
 type metric struct {
-	Period  string `json:"period"`
-	GroupBy string `json:"group_by"`
-	Weight  string `json:"weight,omitempty"`
+	Period   string `json:"period"`
+	GroupBy  string `json:"group_by"`
+	Weight   string `json:"weight,omitempty"`
+	Weighted bool   `json:"weighted,omitempty"`
 }
 
 // winRate is over all time where no period is said.
@@ -274,7 +275,7 @@ func winRate(m match) (plan, string) {
 	if left != "" || strings.HasSuffix(w.period, "week") {
 		return nil, cmp.Or(left, "week")
 	}
-	args := metric{cmp.Or(w.period, "all"), cmp.Or(w.group, "none"), cmp.Or(w.weight, "count")}
+	args := metric{Period: cmp.Or(w.period, "all"), GroupBy: cmp.Or(w.group, "none"), Weight: cmp.Or(w.weight, "count")}
 	return func(d *dialogue) string {
 		r, _ := d.call("figures", "win_rate", args)
 		return tellFigures("Win rate", args, r)
@@ -291,7 +292,7 @@ func pipeline(m match) (plan, string) {
 	if w.status != "" && w.status != "open" || isDeals && w.group == "" && !strings.Contains(strings.ToLower(m.groups[0]), " of ") {
 		return nil, w.status // "open deals" without a group is a list, and a lost pipeline is none
 	}
-	args := metric{Period: cmp.Or(w.period, "all"), GroupBy: cmp.Or(w.group, "none")}
+	args := metric{Period: cmp.Or(w.period, "all"), GroupBy: cmp.Or(w.group, "none"), Weighted: strings.Contains(strings.ToLower(m.text), "weighted")}
 	return func(d *dialogue) string {
 		r, _ := d.call("figures", "pipeline", args)
 		return tellFigures("Pipeline", args, r)
@@ -334,6 +335,12 @@ func deals(m match) (plan, string) {
 	}
 	if w.closing && w.status == "" {
 		w.status = "open" // what is closing has not closed
+	}
+	if w.top == unsaid {
+		w.top = 10
+		if !strings.HasSuffix(strings.ToLower(m.groups[0]), "s") { // the largest deal
+			w.top = 1
+		}
 	}
 	return w.list, ""
 }

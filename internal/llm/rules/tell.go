@@ -235,7 +235,11 @@ func tellDeals(w wish, userKnown bool, r reply) string {
 	if w.top == 0 || len(r.Records) == 0 {
 		return unknown + tellList(opportunity, w.status, w.which(userKnown), r)
 	}
-	return unknown + fmt.Sprintf("These are the %s largest of %s by amount %s.\n\n%s", grouped(float64(len(r.Records))),
+	these := "This is the"
+	if n := len(r.Records); n > 1 {
+		these = fmt.Sprintf("These are the %d", n)
+	}
+	return unknown + fmt.Sprintf("%s largest of %s by amount %s.\n\n%s", these,
 		counted(max(r.Total, len(r.Records)), strings.TrimSpace(w.status+" deal"), strings.TrimSpace(w.status+" deals")),
 		strings.TrimSpace(w.which(userKnown)+" among the records you may see"), kinds[opportunity].table(r.Records))
 }

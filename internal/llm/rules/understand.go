@@ -210,13 +210,15 @@ type wish struct {
 	period  string // "this_quarter"; "" for none
 	days    int
 	bounds  []bound // of the amount
-	top     int
-	status  string // open, won, lost, closed; "" for any
+	top     int     // so many of the largest, or unsaid how many; 0 for all
+	status  string  // open, won, lost, closed; "" for any
 	mine    bool
 	closing bool // the period is that of the close date
 	stage   string
 	owner   string
 }
+
+const unsaid = -1
 
 type bound struct {
 	op  string
@@ -245,7 +247,7 @@ var slots = []slot{
 	{"days", phrase(`(?:(?:for|in|since) )?(\d+) ?d`), func(w *wish, s []string) bool { return setDays(w, s[1], "d", false) }},
 	{"top", phrase(`(?:top|largest|biggest|highest|most valuable) ` + number + `(?: (?:largest|biggest|most valuable))?`), func(w *wish, s []string) bool { w.top = count(s[1]); return 0 < w.top && w.top <= listed }},
 	{"top", phrase(number + ` (?:largest|biggest|highest|most valuable)`), func(w *wish, s []string) bool { w.top = count(s[1]); return 0 < w.top && w.top <= listed }},
-	{"top", phrase(`(?:largest|biggest|highest[- ]value|most valuable)`), func(w *wish, _ []string) bool { w.top = 10; return true }},
+	{"top", phrase(`(?:largest|biggest|highest[- ]value|most valuable)`), func(w *wish, _ []string) bool { w.top = unsaid; return true }},
 	{"over", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth |valued )?(?:over|above|more than|greater than|larger than|bigger than|exceeding)|>) ?` + sums), func(w *wish, s []string) bool { return w.bound(">", s[1]) }},
 	{"least", regexp.MustCompile(`(?i)(?:\b(?:worth |of )?at least|>=) ?` + sums), func(w *wish, s []string) bool { return w.bound(">=", s[1]) }},
 	{"under", regexp.MustCompile(`(?i)(?:\b(?:that are |which are )?(?:worth )?(?:under|below|less than|smaller than)|<) ?` + sums), func(w *wish, s []string) bool { return w.bound("<", s[1]) }},
