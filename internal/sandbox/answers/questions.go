@@ -152,7 +152,7 @@ func (c *company) stages() []Answer {
 		list("What stages are there?", c.process),
 		by("How many open deals are there in each stage?", Number, c.open(), rows.count, has("StageName")),
 		list("Which open deals close later than first said?", c.open().where(func(r org.Row) bool {
-			return r.Text("CloseDate") > first[r.Text("Id")].Text("CloseDate")
+			return first[r.Text("Id")] != nil && r.Text("CloseDate") > first[r.Text("Id")].Text("CloseDate")
 		})),
 		{Question: "What share of the deals that were ever in negotiation have been won?", Kind: Percentage, Value: ratio(*tried.is("IsWon", true).count(), *tried.count())},
 	}
