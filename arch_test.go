@@ -48,7 +48,7 @@ var house = []room{
 	{"internal/backup/rejoin", "backup blob ledger ledger/segment ledger/segment/columns ledger/tree", "does an old one fit the keys and signatures of today?"},
 	{"internal/ledger/export", "ledger ledger/ocsf ledger/segment/columns ledger/tlog ledger/tree", "what leaves as a file?"},
 	{"internal/insight", "", "what do the numbers say?"},
-	{"internal/credential", "", "what did a system grant a member, and whose turn is it to renew that?"},
+	{"internal/credential", "", "what did a system grant a member, whose turn is it to renew that, and how does it end?"},
 	{"internal/config", "", "what can be set?"},
 	{"internal/soql", "", "Salesforce's query language, its grammar only"},
 
@@ -78,12 +78,12 @@ var house = []room{
 
 	// The edges.
 	{"internal/store/database", "", "how is a transaction durable, and whose rows may it touch?"},
-	{"internal/store", "store/database backup identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent signin", "implements the small Store interfaces that they declare"},
+	{"internal/store", "store/database backup credential identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent signin", "implements the small Store interfaces that they declare"},
 	{"internal/store/forgetting", "store/database keyring retention retention/custody", "what of forgetting outlasts a process"},
 	{"internal/store/storetest", "credential identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent signin", "one conformance suite for each of those interfaces; it knows no database"},
 	{"internal/store/storetest/postgres", "", "a server to test on; in tests only"},
 	{"internal/api/wire", "ledger llm", "the JSON that goes over the wire, for whoever speaks to the API"},
-	{"internal/api", "api/wire agent signin gateway retention retention/custody identity policy ledger ledger/tlog ledger/export", "shows what they answer, in their words"},
+	{"internal/api", "api/wire agent signin credential gateway retention retention/custody identity policy ledger ledger/tlog ledger/export", "shows what they answer, in their words"},
 	{"cmd/steward/terminal", "", "how text gets to people, and back"},
 	{"cmd/steward/command", "cmd/steward/terminal config", "how a command line is read, and how it ends"},
 	{"cmd/steward/show", "api/wire llm retention retention/custody cmd/steward/terminal", "how people see what it answers"},

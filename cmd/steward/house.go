@@ -21,6 +21,7 @@ import (
 	"github.com/stewardhq/steward/internal/connector"
 	"github.com/stewardhq/steward/internal/connector/salesforce"
 	"github.com/stewardhq/steward/internal/connector/salesforce/oauth"
+	"github.com/stewardhq/steward/internal/credential"
 	"github.com/stewardhq/steward/internal/egress"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
@@ -124,12 +125,14 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	}
 	door := &gateway.Gateway{
 		Policy: policies, Ledger: book, Privacy: vault,
-		Connectors:  connector.Set{salesforce.System: &salesforce.Connector{Now: o.Now, Jitter: jitter(o.Rand)}},
-		Models:      map[string]llm.Model{llm.RulesProvider: rules.Model{}},
-		Providers:   llm.Local(),
-		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: sealer, Credentials: store.Gateway{DB: data}, Shredder: sealer,
-		Renewers: map[string]gateway.Renewer{salesforce.System: app},
-		Client:   h.connect, Now: o.Now, Rand: o.Rand,
+		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: o.Now, Jitter: jitter(o.Rand)}},
+		Models:     map[string]llm.Model{llm.RulesProvider: rules.Model{}},
+		Providers:  llm.Local(),
+		Proposals:  store.Gateway{DB: data}, Usage: store.Gateway{DB: data},
+		Accounts: credential.Accounts{
+			Connections: store.Gateway{DB: data}, Sealer: sealer, Credentials: store.Gateway{DB: data}, Shredder: sealer,
+			Renewers: map[string]credential.Renewer{salesforce.System: app}, Client: h.connect, Now: o.Now, Rand: o.Rand,
+		},
 	}
 	h.agent = &agent.Agent{
 		Door: door, Store: store.Agent{DB: data}, Sealer: sealer, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel, Now: o.Now, Rand: o.Rand,

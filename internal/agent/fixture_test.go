@@ -17,6 +17,7 @@ import (
 	"github.com/stewardhq/steward/internal/agent"
 	"github.com/stewardhq/steward/internal/connector"
 	"github.com/stewardhq/steward/internal/connector/salesforce"
+	"github.com/stewardhq/steward/internal/credential"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
@@ -133,9 +134,12 @@ func open(t *testing.T, model llm.Model) *house {
 		},
 		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: now}},
 		Models:     map[string]llm.Model{llm.RulesProvider: model}, Providers: llm.Local(),
-		Connections: store.Gateway{DB: h.data}, Proposals: store.Gateway{DB: h.data}, Usage: store.Gateway{DB: h.data}, Sealer: h.ring, Credentials: store.Gateway{DB: h.data}, Shredder: h.ring,
-		Client: func(steward.WorkspaceID, string) (*http.Client, error) { return server.Client(), nil },
-		Now:    now, Rand: rand.Reader,
+		Proposals: store.Gateway{DB: h.data}, Usage: store.Gateway{DB: h.data},
+		Accounts: credential.Accounts{
+			Connections: store.Gateway{DB: h.data}, Sealer: h.ring, Credentials: store.Gateway{DB: h.data}, Shredder: h.ring,
+			Client: func(steward.WorkspaceID, string) (*http.Client, error) { return server.Client(), nil },
+			Now:    now, Rand: rand.Reader,
+		},
 	}
 	t.Cleanup(func() { _, _, _ = h.door.Ledger.Close(ctx), h.data.Close(), keys.Close() })
 	h.directory = &identity.Directory{

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/api/wire"
+	"github.com/stewardhq/steward/internal/credential"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
@@ -93,7 +94,7 @@ func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, caller ident
 		return err
 	}
 	var certificate *retention.Signed
-	done, err := s.Gateway.Disconnect(ctx, caller, m, steward.ConnectionID(r.PathValue("id")), func(ctx context.Context, d gateway.Disconnected) (err error) {
+	done, err := s.Gateway.Disconnect(ctx, caller, m, steward.ConnectionID(r.PathValue("id")), func(ctx context.Context, d credential.Disconnected) (err error) {
 		certificate, err = s.certify(ctx, caller, d)
 		return err
 	})
@@ -110,7 +111,7 @@ func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, caller ident
 
 // certify has it certified that a credential was forgotten: nil while whoever keeps old copies of the keeper's could
 // still bring its key back.
-func (s *Server) certify(ctx context.Context, caller identity.Caller, d gateway.Disconnected) (*retention.Signed, error) {
+func (s *Server) certify(ctx context.Context, caller identity.Caller, d credential.Disconnected) (*retention.Signed, error) {
 	keys := s.Closer.Keyring
 	if keys.Horizon() > 0 || len(d.Scopes) == 0 {
 		return nil, nil

@@ -23,6 +23,7 @@ import (
 	"github.com/stewardhq/steward/internal/connector"
 	"github.com/stewardhq/steward/internal/connector/salesforce"
 	"github.com/stewardhq/steward/internal/connector/salesforce/oauth"
+	"github.com/stewardhq/steward/internal/credential"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
@@ -151,12 +152,15 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		},
 		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: now}},
 		Models:     map[string]llm.Model{llm.RulesProvider: rules.Model{}}, Providers: llm.Local(),
-		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: ring, Credentials: store.Gateway{DB: data}, Shredder: ring,
-		Client: func(steward.WorkspaceID, string) (*http.Client, error) { return orgServer.Client(), nil },
-		Now:    now, Rand: rand.Reader,
+		Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data},
+		Accounts: credential.Accounts{
+			Connections: store.Gateway{DB: data}, Sealer: ring, Credentials: store.Gateway{DB: data}, Shredder: ring,
+			Client: func(steward.WorkspaceID, string) (*http.Client, error) { return orgServer.Client(), nil },
+			Now:    now, Rand: rand.Reader,
+		},
 	}
 	app := &oauth.App{ClientID: "3MVG9app", Logins: []string{h.orgURL}, Now: now}
-	door.Renewers = map[string]gateway.Renewer{salesforce.System: app}
+	door.Renewers = map[string]credential.Renewer{salesforce.System: app}
 	rows := forgetting.Rows{DB: data.Rows()}
 	h.server = &api.Server{
 		Directory: &identity.Directory{
@@ -219,7 +223,7 @@ func (h *house) connect(admin, p person, user sandbox.User) {
 	}, http.StatusCreated, nil)
 }
 
-// rep is the org's last user, and an open deal of theirs with a contact of its account.
+// rep is the org's last user, and an open deal of theirs with a contact of its credential.
 func (h *house) rep() (user sandbox.User, deal, contact org.Row) {
 	h.t.Helper()
 	user = h.users[len(h.users)-1]

@@ -16,7 +16,6 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/credential"
-	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/store"
@@ -63,7 +62,7 @@ func openOn(t *testing.T, data *store.DB, g credential.Grant) *safe {
 	s.ring, err = keyring.Open(ctx, keyring.Config{Store: store.Keyring{DB: keys}, Keeper: keeper, Rand: rand.Reader})
 	must(err)
 	must(store.Identity{DB: data}.AddWorkspace(ctx, identity.Workspace{ID: "ws_1", Name: "acme", Created: noon}))
-	must(store.Gateway{DB: data}.PutConnection(ctx, "ws_1", gateway.Connection{ID: "crm", InstanceURL: g.InstanceURL, Created: noon}))
+	must(store.Gateway{DB: data}.PutConnection(ctx, "ws_1", credential.Connection{ID: "crm", InstanceURL: g.InstanceURL, Created: noon}))
 	s.Keep = credential.Keep{
 		Store: store.Gateway{DB: data}, Sealer: s.ring, Now: func() time.Time { return noon.Add(time.Duration(s.clock.Load()) * time.Second) },
 	}

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -14,58 +13,6 @@ import (
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/policy"
 )
-
-// keep seals and opens credentials.
-func (g *Gateway) keep() credential.Keep {
-	return credential.Keep{Store: g.Credentials, Sealer: g.Sealer, Now: g.Now}
-}
-
-// session gathers what a call acts with: the member's own credential on the workspace's connection.
-func (g *Gateway) session(ctx context.Context, caller identity.Caller, id steward.ConnectionID) (connector.Session, error) {
-	granted, err := g.credential(ctx, caller, id)
-	if err != nil {
-		return connector.Session{}, err
-	}
-	return g.sessionWith(caller.Workspace(), id, granted)
-}
-
-// credential opens the member's own credential. An error of kind Unauthenticated says what to connect.
-func (g *Gateway) credential(ctx context.Context, caller identity.Caller, id steward.ConnectionID) (granted credential.Grant, err error) {
-	connection, err := g.Connections.Connection(ctx, caller.Workspace(), id)
-	if steward.KindOf(err) == steward.NotFound {
-		return granted, steward.Errorf(steward.Unauthenticated, "%s isn't connected to this workspace yet; an administrator connects it with `steward connect %s`", id, id).Because(err)
-	} else if err != nil {
-		return granted, err
-	}
-	granted, err = g.keep().Get(ctx, credential.Owner{Workspace: caller.Workspace(), Connection: id, Member: caller.Member()})
-	if kind := steward.KindOf(err); err != nil && (kind == steward.NotFound || kind == steward.Gone) {
-		return granted, steward.Errorf(steward.Unauthenticated, "you have not connected your own %s account; do so with `steward connect %s`", id, id).Because(err)
-	} else if err == nil && granted.InstanceURL != connection.InstanceURL {
-		err = steward.Errorf(steward.Unauthenticated, "%s is at another address since you connected your account; connect it again with `steward connect %s`", id, id)
-	}
-	return granted, err
-}
-
-// accounts names the caller's own users at the systems they connected, for the model: "salesforce user 005…".
-func (g *Gateway) accounts(ctx context.Context, caller identity.Caller) ([]string, error) {
-	var own []string
-	for _, system := range slices.Sorted(maps.Keys(g.Connectors)) {
-		granted, err := g.credential(ctx, caller, steward.ConnectionID(system))
-		if steward.KindOf(err) == steward.Unauthenticated {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		own = append(own, system+" user "+granted.UserID)
-	}
-	return own, nil
-}
-
-func (g *Gateway) sessionWith(ws steward.WorkspaceID, id steward.ConnectionID, granted credential.Grant) (connector.Session, error) {
-	client, err := g.Client(ws, granted.InstanceURL)
-	return connector.Session{Connection: id, InstanceURL: granted.InstanceURL, AccessToken: connector.Secret(granted.AccessToken), HTTP: client}, err
-}
 
 // Connect links a member to a system with a token that somebody has at hand.
 func (g *Gateway) Connect(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID, instanceURL, accessToken string) (connector.Identity, error) {
@@ -85,80 +32,110 @@ func (g *Gateway) ConnectBy(ctx context.Context, caller identity.Caller, member 
 		return who, steward.Errorf(steward.Invalid, "Steward can't connect to %q; it knows %s", id, strings.Join(slices.Sorted(maps.Keys(g.Connectors)), ", "))
 	}
 	owner := credential.Owner{Workspace: caller.Workspace(), Connection: id, Member: member}
+	at := system{g: g}
 	err = g.Govern(ctx, caller, Act{
 		Kind: ledger.ConnectionAdded, Action: policy.Manage, Stored: "connections", Owner: member, System: string(id),
 	}, func(ctx context.Context) error {
 		granted, err := grant(ctx)
 		if err == nil {
-			who, err = g.connect(ctx, caller, owner, granted)
+			err = g.Link(ctx, &at, owner, caller.Role() == steward.Admin, granted)
 		}
 		if err != nil {
-			return g.giveBack(ctx, owner, granted, err)
+			return g.GiveBack(ctx, &at, owner, granted, err)
 		}
 		return nil
 	})
-	return who, err
+	return at.who, err
 }
 
-func (g *Gateway) connect(ctx context.Context, caller identity.Caller, owner credential.Owner, granted credential.Grant) (who connector.Identity, err error) {
-	id := owner.Connection
-	address, err := url.Parse(granted.InstanceURL)
-	if err != nil || address.Host == "" || address.Path != "" || address.RawQuery != "" || address.User != nil ||
-		(address.Scheme != "https" && address.Scheme != "http") {
-		return who, steward.Errorf(steward.Invalid, "the instance URL looks like https://acme.my.salesforce.com, without a path")
+// Disconnect ends what Connect began for a member: the system is told to accept the credential no more, its key is
+// destroyed whatever the system says, that is certified, and its row goes: until then another try goes on from there.
+// Kind NotFound where the member isn't connected.
+func (g *Gateway) Disconnect(ctx context.Context, caller identity.Caller, member steward.MemberID, id steward.ConnectionID, certify func(context.Context, credential.Disconnected) error) (done credential.Disconnected, err error) {
+	if _, ok := g.Connectors[string(id)]; !ok { // free text: not for the ledger
+		return done, steward.Errorf(steward.Invalid, "Steward can't be connected to %q; it knows %s", id, strings.Join(slices.Sorted(maps.Keys(g.Connectors)), ", "))
 	}
-	granted.InstanceURL = address.String()
-	link := Connection{ID: id, InstanceURL: granted.InstanceURL, Created: g.Now()}
-	known, err := g.Connections.Connection(ctx, caller.Workspace(), id)
-	switch {
-	case err == nil:
-		// Only the address that an administrator chose is ever given a credential.
-		if known.InstanceURL != link.InstanceURL && caller.Role() != steward.Admin {
-			return who, steward.Errorf(steward.Denied, "this workspace is connected to another address; only an administrator can change it")
+	err = g.Govern(ctx, caller, Act{Action: policy.Manage, Stored: "connections", Owner: member, System: string(id), Targets: []string{string(member)}}, func(ctx context.Context) error {
+		done, err = g.Unlink(ctx, &system{g: g}, credential.Owner{Workspace: caller.Workspace(), Connection: id, Member: member}, certify)
+		if err != nil {
+			return err
 		}
-		link.OrgID, link.Created = known.OrgID, known.Created
-	case steward.KindOf(err) != steward.NotFound:
-		return who, err
-	case caller.Role() != steward.Admin:
-		return who, steward.Errorf(steward.Denied, "%s isn't connected to this workspace yet; an administrator has to connect it first", id)
-	}
-	session, err := g.sessionWith(caller.Workspace(), id, granted)
-	if err != nil {
-		return who, err
-	}
-	who, err = g.Connectors[string(id)].Identify(ctx, session)
-	if err != nil {
-		return who, err
-	}
-	for _, org := range []string{link.OrgID, granted.OrgID} {
-		if org != "" && org != who.OrgID {
-			return who, steward.Errorf(steward.Conflict, "this credential belongs to another organisation than the one connected; use one of the same organisation")
+		e := g.entry(caller, "")
+		e.Kind, e.System, e.Targets, e.Outcome = ledger.ConnectionRemoved, string(id), []string{string(member)}, ledger.OK
+		if !done.Revoked {
+			e.Error = "not_revoked"
 		}
-	}
-	link.OrgID, granted.OrgID, granted.UserID = who.OrgID, who.OrgID, who.UserID
-	// A key of its own each time: the one of before can go, and once it is gone one can connect again.
-	scope := steward.CredentialScope(id, owner.Member) + steward.Scope("/"+steward.NewID(g.Rand, "cred"))
-	sealed, err := g.keep().Seal(ctx, owner, []steward.Scope{scope}, granted)
+		_, err := g.Ledger.Append(context.WithoutCancel(ctx), caller.Workspace(), e)
+		return err
+	})
+	return done, err
+}
+
+// session gathers what a call acts with: the member's own credential on the workspace's connection.
+func (g *Gateway) session(ctx context.Context, caller identity.Caller, id steward.ConnectionID) (connector.Session, error) {
+	granted, err := g.Mine(ctx, owner(caller, id))
 	if err != nil {
-		return who, err
+		return connector.Session{}, err
 	}
-	if err := g.Connections.PutConnection(ctx, caller.Workspace(), link); err != nil {
-		return who, err
-	}
-	before, err := g.Credentials.Credential(ctx, caller.Workspace(), id, owner.Member)
-	if steward.KindOf(err) == steward.NotFound {
-		return who, g.Credentials.PutCredential(ctx, caller.Workspace(), id, owner.Member, sealed)
-	} else if err != nil {
-		return who, err
-	}
-	// What stays valid there and can't be opened here any more would be nobody's to end.
-	if old, err := g.keep().Open(ctx, owner, before); err == nil && old.LoginURL != "" {
-		if err := g.end(ctx, owner, old); err != nil {
-			return who, err
+	return g.sessionWith(caller.Workspace(), id, granted)
+}
+
+// accounts names the caller's own users at the systems they connected, for the model: "salesforce user 005…".
+func (g *Gateway) accounts(ctx context.Context, caller identity.Caller) ([]string, error) {
+	var own []string
+	for _, system := range slices.Sorted(maps.Keys(g.Connectors)) {
+		granted, err := g.Mine(ctx, owner(caller, steward.ConnectionID(system)))
+		if steward.KindOf(err) == steward.Unauthenticated {
+			continue
 		}
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, system+" user "+granted.UserID)
 	}
-	if swapped, err := g.Credentials.SwapCredential(ctx, caller.Workspace(), id, owner.Member, before, sealed); err != nil || !swapped {
-		return who, steward.Errorf(steward.Conflict, "your sign-in at %s changed meanwhile; connect again", id).Because(err)
+	return own, nil
+}
+
+func (g *Gateway) sessionWith(ws steward.WorkspaceID, id steward.ConnectionID, granted credential.Grant) (connector.Session, error) {
+	client, err := g.Client(ws, granted.InstanceURL)
+	return connector.Session{Connection: id, InstanceURL: granted.InstanceURL, AccessToken: connector.Secret(granted.AccessToken), HTTP: client}, err
+}
+
+// owner is whose credential a call acts with: the caller's own.
+func owner(caller identity.Caller, id steward.ConnectionID) credential.Owner {
+	return credential.Owner{Workspace: caller.Workspace(), Connection: id, Member: caller.Member()}
+}
+
+// revoker is a connector of a system that can be told to accept a credential no more.
+type revoker interface {
+	// Revoke is nil too where the system accepts it no more already.
+	Revoke(ctx context.Context, s connector.Session) error
+}
+
+// system asks a system about a grant that isn't anybody's yet, or no more. It implements credential.System.
+type system struct {
+	g   *Gateway
+	who connector.Identity // once it has said so
+}
+
+// Identify implements credential.System.
+func (s *system) Identify(ctx context.Context, of credential.Owner, granted credential.Grant) (orgID, userID string, err error) {
+	session, err := s.g.sessionWith(of.Workspace, of.Connection, granted)
+	if err == nil {
+		s.who, err = s.g.Connectors[string(of.Connection)].Identify(ctx, session)
 	}
-	return who, g.Shredder.Shred(ctx, caller.Workspace(), before.Scopes...)
+	return s.who.OrgID, s.who.UserID, err
+}
+
+// Revoke implements credential.System. It asks whom the grant was handed over for, though the connection may lead elsewhere by now.
+func (s *system) Revoke(ctx context.Context, of credential.Owner, granted credential.Grant) error {
+	there, can := s.g.Connectors[string(of.Connection)].(revoker)
+	if !can {
+		return steward.Errorf(steward.Upstream, "Steward can't tell %s so; end the session there", of.Connection)
+	}
+	session, err := s.g.sessionWith(of.Workspace, of.Connection, granted)
+	if err != nil {
+		return err
+	}
+	return there.Revoke(ctx, session)
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/connector"
-	"github.com/stewardhq/steward/internal/gateway"
+	"github.com/stewardhq/steward/internal/credential"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 )
@@ -36,7 +36,7 @@ func (h *house) removals() (all []ledger.Header) {
 }
 
 // certified is enough of a certificate here.
-func certified(context.Context, gateway.Disconnected) error { return nil }
+func certified(context.Context, credential.Disconnected) error { return nil }
 
 func TestDisconnect(t *testing.T) {
 	ctx := context.Background()
@@ -94,12 +94,12 @@ func TestDisconnect(t *testing.T) {
 	h.must(err)
 	// Until it is certified another try goes on from there.
 	full := errors.New("the disk is full")
-	done, err = h.Disconnect(ctx, admin, ben.Member(), "crm", func(context.Context, gateway.Disconnected) error { return full })
+	done, err = h.Disconnect(ctx, admin, ben.Member(), "crm", func(context.Context, credential.Disconnected) error { return full })
 	if !errors.Is(err, full) || done.Why != "the system is down; try again" {
 		t.Errorf("not certified: %+v, %v", done, err)
 	}
-	var stated gateway.Disconnected
-	done, err = h.Disconnect(ctx, admin, ben.Member(), "crm", func(_ context.Context, d gateway.Disconnected) error { stated = d; return nil })
+	var stated credential.Disconnected
+	done, err = h.Disconnect(ctx, admin, ben.Member(), "crm", func(_ context.Context, d credential.Disconnected) error { stated = d; return nil })
 	if !slices.Equal(stated.Scopes, sealed.Scopes) {
 		t.Errorf("certified is %v, and went %v", stated.Scopes, sealed.Scopes)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/connector"
+	"github.com/stewardhq/steward/internal/credential"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
@@ -110,10 +111,14 @@ func open(t *testing.T) *house {
 		Privacy: &privacy.Vault{
 			Store: store.Privacy{DB: data}, Persons: store.Privacy{DB: data}, Sealer: ring, Shredder: ring, Now: now, Rand: rand.Reader,
 		},
-		Connectors: connector.Set{"crm": h.system}, Models: map[string]llm.Model{llm.RulesProvider: h.model}, Providers: llm.Local(),
-		Connections: store.Gateway{DB: data}, Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data}, Sealer: ring, Credentials: store.Gateway{DB: data}, Shredder: ring,
-		Client: func(steward.WorkspaceID, string) (*http.Client, error) { return &http.Client{}, nil },
-		Now:    now, Rand: rand.Reader,
+		Connectors: connector.Set{"crm": h.system},
+		Models:     map[string]llm.Model{llm.RulesProvider: h.model}, Providers: llm.Local(),
+		Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data},
+		Accounts: credential.Accounts{
+			Connections: store.Gateway{DB: data}, Sealer: ring, Credentials: store.Gateway{DB: data}, Shredder: ring,
+			Client: func(steward.WorkspaceID, string) (*http.Client, error) { return &http.Client{}, nil },
+			Now:    now, Rand: rand.Reader,
+		},
 	}
 	directory := &identity.Directory{
 		Workspaces: store.Identity{DB: data}, Members: store.Identity{DB: data}, Tokens: store.Identity{DB: data}, Sealer: ring, Now: now, Rand: rand.Reader,

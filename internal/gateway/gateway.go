@@ -7,8 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -33,23 +31,14 @@ type Gateway struct {
 	Models     map[string]llm.Model // by the name of their provider
 	Providers  llm.Register
 
-	Connections ConnectionStore
-	Proposals   ProposalStore
-	Usage       UsageStore
-	Sealer      steward.Sealer
-	Credentials credential.Store
-	Renewers    map[string]Renewer // by the name of their system; none for those whose credentials only people can renew
-	Shredder    interface {
-		Shred(ctx context.Context, ws steward.WorkspaceID, scopes ...steward.Scope) error
-	}
+	// What members were granted, whose clock and randomness are the gateway's too.
+	credential.Accounts
+
+	Proposals ProposalStore
+	Usage     UsageStore
 
 	// Closed is an error while a workspace is closed, so that a run under way goes no further; nil where none ever is.
 	Closed func(ctx context.Context, ws steward.WorkspaceID) error
-
-	// Client makes the HTTP client for one workspace's connection: it reaches that address only.
-	Client func(ws steward.WorkspaceID, instanceURL string) (*http.Client, error)
-	Now    func() time.Time
-	Rand   io.Reader
 }
 
 // Call is one use of a tool or of a model, in tokens.

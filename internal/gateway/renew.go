@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/connector"
@@ -11,14 +10,6 @@ import (
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 )
-
-// Renewer renews what a system's login server granted, and ends it. client reaches that server only.
-type Renewer interface {
-	// Renew gives the grant with another access token. Kind Unauthenticated: the login server refuses for good.
-	Renew(ctx context.Context, client *http.Client, granted credential.Grant) (credential.Grant, error)
-	// Revoke is nil too where the login server accepts the grant no more already.
-	Revoke(ctx context.Context, client *http.Client, granted credential.Grant) error
-}
 
 // renewed acts again, once, where the system answers that it doesn't accept the session any more and another can be had. An error of
 // kind Unauthenticated proves that nothing was done, unless the connector says that it doesn't know.
@@ -39,7 +30,7 @@ func renewed[T any](ctx context.Context, t *toolTarget, act func(connector.Sessi
 // renew gives a session with another credential than the one that was refused, which one call gets and all others wait for.
 func (g *Gateway) renew(ctx context.Context, caller identity.Caller, run steward.RunID, refused connector.Session) (session connector.Session, err error) {
 	owner := credential.Owner{Workspace: caller.Workspace(), Connection: refused.Connection, Member: caller.Member()}
-	granted, turn, err := g.keep().Turn(ctx, owner, string(refused.AccessToken))
+	granted, turn, err := g.Keep().Turn(ctx, owner, string(refused.AccessToken))
 	if err != nil {
 		return session, err
 	}
@@ -78,7 +69,7 @@ func (g *Gateway) takeTurn(ctx context.Context, caller identity.Caller, run stew
 		failed = steward.Errorf(steward.Conflict, "your sign-in at %s changed meanwhile; ask again", owner.Connection).Because(err)
 	}
 	if failed != nil && granted.AccessToken != turn.Grant.AccessToken {
-		failed = g.giveBack(ctx, owner, granted, failed)
+		failed = g.GiveBack(ctx, &system{g: g}, owner, granted, failed)
 	}
 	outcome, parts := g.done(outcomeBody{}, 0, failed).entry(e, failed)
 	ending, done := context.WithTimeout(context.WithoutCancel(ctx), outcomeDeadline)

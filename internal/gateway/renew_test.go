@@ -13,7 +13,6 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/connector"
 	"github.com/stewardhq/steward/internal/credential"
-	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/ledger"
 )
@@ -110,7 +109,7 @@ func signedIn(t *testing.T) (*house, *expiring, identity.Caller) {
 	t.Helper()
 	h := open(t)
 	e := &expiring{system: h.system, t: t, org: "org", user: "usr"}
-	h.Connectors["crm"], h.Renewers = e, map[string]gateway.Renewer{"crm": e}
+	h.Connectors["crm"], h.Renewers = e, map[string]credential.Renewer{"crm": e}
 	h.connectBy(h.ana(), e)
 	return h, e, h.ana()
 }

@@ -7,23 +7,6 @@ import (
 	"github.com/stewardhq/steward"
 )
 
-// Connection is a workspace's link to an outside system.
-type Connection struct {
-	ID          steward.ConnectionID
-	InstanceURL string
-	OrgID       string // who answered first; another org behind the same link is refused
-	Created     time.Time
-}
-
-// ConnectionStore keeps connections.
-type ConnectionStore interface {
-	// Connection is NotFound where the workspace has none of this id.
-	Connection(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID) (Connection, error)
-	Connections(ctx context.Context, ws steward.WorkspaceID) ([]Connection, error)
-	// PutConnection adds or replaces.
-	PutConnection(ctx context.Context, ws steward.WorkspaceID, c Connection) error
-}
-
 // Status is where a proposal stands.
 type Status string
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/credential"
 	"github.com/stewardhq/steward/internal/gateway"
 )
 
@@ -13,27 +14,27 @@ type Gateway struct{ *DB }
 
 const connectionColumns = `SELECT id, instance_url, org, created FROM connections WHERE workspace = $1`
 
-// Connections implements gateway.ConnectionStore.
-func (s Gateway) Connections(ctx context.Context, ws steward.WorkspaceID) ([]gateway.Connection, error) {
+// Connections implements credential.ConnectionStore.
+func (s Gateway) Connections(ctx context.Context, ws steward.WorkspaceID) ([]credential.Connection, error) {
 	return s.connections(ctx, ws, connectionColumns+` ORDER BY id`)
 }
 
-// Connection implements gateway.ConnectionStore.
-func (s Gateway) Connection(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID) (gateway.Connection, error) {
+// Connection implements credential.ConnectionStore.
+func (s Gateway) Connection(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID) (credential.Connection, error) {
 	found, err := s.connections(ctx, ws, connectionColumns+` AND id = $2`, id)
 	if err != nil {
-		return gateway.Connection{}, err
+		return credential.Connection{}, err
 	}
 	if len(found) == 0 {
-		return gateway.Connection{}, steward.Errorf(steward.NotFound, "this workspace has no connection %q", id)
+		return credential.Connection{}, steward.Errorf(steward.NotFound, "this workspace has no connection %q", id)
 	}
 	return found[0], nil
 }
 
-func (s Gateway) connections(ctx context.Context, ws steward.WorkspaceID, query string, more ...any) ([]gateway.Connection, error) {
-	var all []gateway.Connection
+func (s Gateway) connections(ctx context.Context, ws steward.WorkspaceID, query string, more ...any) ([]credential.Connection, error) {
+	var all []credential.Connection
 	err := s.db.Query(ctx, within(ws), func(scan func(...any) error) error {
-		var c gateway.Connection
+		var c credential.Connection
 		var created int64
 		if err := scan(&c.ID, &c.InstanceURL, &c.OrgID, &created); err != nil {
 			return err
@@ -45,8 +46,8 @@ func (s Gateway) connections(ctx context.Context, ws steward.WorkspaceID, query 
 	return all, err
 }
 
-// PutConnection implements gateway.ConnectionStore.
-func (s Gateway) PutConnection(ctx context.Context, ws steward.WorkspaceID, c gateway.Connection) error {
+// PutConnection implements credential.ConnectionStore.
+func (s Gateway) PutConnection(ctx context.Context, ws steward.WorkspaceID, c credential.Connection) error {
 	_, err := s.db.Exec(ctx, within(ws), `INSERT INTO connections (workspace, id, instance_url, org, created) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (workspace, id) DO UPDATE SET instance_url = excluded.instance_url, org = excluded.org`,
 		ws, c.ID, c.InstanceURL, c.OrgID, micros(c.Created))

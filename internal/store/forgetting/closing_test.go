@@ -19,7 +19,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/blob"
-	"github.com/stewardhq/steward/internal/gateway"
+	"github.com/stewardhq/steward/internal/credential"
 	"github.com/stewardhq/steward/internal/identity"
 	"github.com/stewardhq/steward/internal/keyring"
 	"github.com/stewardhq/steward/internal/ledger"
@@ -224,7 +224,7 @@ func (w *town) fill(ws steward.WorkspaceID) {
 	}))
 	w.must(people.AddToken(ctx, identity.TokenRow{Workspace: ws, Hash: sha256.Sum256([]byte(ws)), APIToken: identity.APIToken{ID: "tok", Member: "mem_0"}}))
 	crm := store.Gateway{DB: w.data}
-	w.must(crm.PutConnection(ctx, ws, gateway.Connection{ID: "crm", InstanceURL: host + "/" + string(ws), Created: w.now}))
+	w.must(crm.PutConnection(ctx, ws, credential.Connection{ID: "crm", InstanceURL: host + "/" + string(ws), Created: w.now}))
 	w.must(crm.PutCredential(ctx, ws, "crm", "mem_0", seal("credentials", "crm/mem_0", steward.CredentialScope("crm", "mem_0"))))
 	for range 40 {
 		part := ledger.Part{Scopes: []steward.Scope{steward.TimeScope(steward.ClassLedger, w.now)}, Body: []byte("{}")}

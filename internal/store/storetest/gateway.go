@@ -17,7 +17,7 @@ import (
 // Gateway holds s, which must be empty, to the contracts of the gateway's stores. The workspaces
 // that its rows belong to are added to w.
 func Gateway(t *testing.T, s interface {
-	gateway.ConnectionStore
+	credential.ConnectionStore
 	credential.Store
 	gateway.ProposalStore
 	gateway.UsageStore
@@ -26,9 +26,9 @@ func Gateway(t *testing.T, s interface {
 	const ws, other steward.WorkspaceID = "ws_1", "ws_2"
 	tenants(t, w, ws, other)
 
-	crm := gateway.Connection{ID: "salesforce", InstanceURL: "https://acme.example.com", OrgID: "00D1", Created: noon}
-	mail := gateway.Connection{ID: "mail", InstanceURL: "https://mail.example.com", OrgID: "", Created: noon.Add(time.Minute)}
-	theirs := gateway.Connection{ID: "salesforce", InstanceURL: "https://other.example.com", OrgID: "00D2", Created: noon}
+	crm := credential.Connection{ID: "salesforce", InstanceURL: "https://acme.example.com", OrgID: "00D1", Created: noon}
+	mail := credential.Connection{ID: "mail", InstanceURL: "https://mail.example.com", OrgID: "", Created: noon.Add(time.Minute)}
+	theirs := credential.Connection{ID: "salesforce", InstanceURL: "https://other.example.com", OrgID: "00D2", Created: noon}
 	t.Run("connections are kept, replaced and found", func(t *testing.T) {
 		_, err := s.Connection(ctx, ws, "salesforce")
 		wantKind(t, err, steward.NotFound)
@@ -44,7 +44,7 @@ func Gateway(t *testing.T, s interface {
 		must(t, s.PutConnection(ctx, ws, moved))
 		moved.Created = noon // it has been there since
 		all, err = s.Connections(ctx, ws)
-		want(t, all, err, []gateway.Connection{mail, moved})
+		want(t, all, err, []credential.Connection{mail, moved})
 		got, err = s.Connection(ctx, other, "salesforce")
 		want(t, got, err, theirs)
 		_, err = s.Connection(ctx, other, "mail")
