@@ -64,7 +64,7 @@ func TestSignInAtTheSandbox(t *testing.T) {
 	h.must(err)
 	var later atomic.Int64 // hours
 	box := sandbox.New(org.Acme(1, today))
-	box.Now = func() time.Time { return today.Add(8*time.Hour + time.Duration(later.Load())*time.Hour) }
+	box.Now = func() time.Time { return today.Truncate(24 * time.Hour).Add(time.Duration(8+later.Load()) * time.Hour) }
 	box.Rand, box.Apps = rand.Reader, []desk.Client{{ID: "3MVG9box", Key: &key.PublicKey, Rotate: true}}
 	server := httptest.NewServer(box)
 	t.Cleanup(server.Close)
