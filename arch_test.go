@@ -56,6 +56,8 @@ var house = []room{
 	{"internal/connector/salesforce", "connector soql", "one system; quotes values by the grammar"},
 	{"internal/connector/salesforce/oauth", "connector credential", "how does it give, renew and take back tokens?"},
 	{"internal/llm/rules", "llm", "one model"},
+	{"internal/llm/anthropic", "llm", "another one, Claude"},
+	{"internal/llm/standin", "", "what a provider of Claude might say; in tests and measurements only"},
 
 	// An org to try all of it against. It shares the grammar with us and nothing else.
 	{"internal/sandbox/org", "", "what is in the company"},
@@ -103,6 +105,7 @@ var house = []room{
 // libraries are the modules that are not ours and the one room, with those below it, that may know
 // each: changing our mind about one must not be felt elsewhere.
 var libraries = map[string]string{
+	"github.com/anthropics/anthropic-sdk-go":  "internal/llm/anthropic",
 	"github.com/cedar-policy/cedar-go":        "internal/policy",
 	"github.com/openbao/openbao/api/v2":       "internal/keyring/transit",
 	"github.com/transparency-dev/formats":     "internal/ledger",
