@@ -140,7 +140,10 @@ func (a Accounts) Link(ctx context.Context, at System, owner Owner, isAdmin bool
 	}
 	before, err := a.Credentials.Credential(ctx, owner.Workspace, id, owner.Member)
 	if steward.KindOf(err) == steward.NotFound {
-		return a.Credentials.PutCredential(ctx, owner.Workspace, id, owner.Member, sealed)
+		if added, err := a.Credentials.AddCredential(ctx, owner.Workspace, id, owner.Member, sealed); err != nil || !added {
+			return meanwhile(id, err)
+		}
+		return nil
 	} else if err != nil {
 		return err
 	}
@@ -151,9 +154,14 @@ func (a Accounts) Link(ctx context.Context, at System, owner Owner, isAdmin bool
 		}
 	}
 	if swapped, err := a.Credentials.SwapCredential(ctx, owner.Workspace, id, owner.Member, before, sealed); err != nil || !swapped {
-		return steward.Errorf(steward.Conflict, "your sign-in at %s changed meanwhile; connect again", id).Because(err)
+		return meanwhile(id, err)
 	}
 	return a.Shredder.Shred(ctx, owner.Workspace, before.Scopes...)
+}
+
+// meanwhile says that another connection was quicker, or why it can't be known.
+func meanwhile(id steward.ConnectionID, err error) error {
+	return steward.Errorf(steward.Conflict, "your sign-in at %s changed meanwhile; connect again", id).Because(err)
 }
 
 // Unlink has the system accept a member's grant no more, destroys its key whatever the system says, has that certified,

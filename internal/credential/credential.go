@@ -55,8 +55,8 @@ func (o Owner) Place() steward.Place {
 type Store interface {
 	// Credential is NotFound where the member has not connected.
 	Credential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID) (steward.Sealed, error)
-	// PutCredential adds or replaces.
-	PutCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID, s steward.Sealed) error
+	// AddCredential keeps a member's first; false where there is one.
+	AddCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID, s steward.Sealed) (bool, error)
 	// SwapCredential replaces exactly the box that was read; false where another, or none, is there by now.
 	SwapCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID, was, now steward.Sealed) (bool, error)
 	// DropCredential removes a member's; there need be none.

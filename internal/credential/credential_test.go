@@ -73,11 +73,20 @@ func openOn(t *testing.T, data *store.DB, g credential.Grant) *safe {
 func (s *safe) put(t *testing.T, g credential.Grant) {
 	t.Helper()
 	sealed, err := s.Seal(context.Background(), s.of, scope, g)
-	if err == nil {
-		err = s.Store.PutCredential(context.Background(), "ws_1", "crm", "mem_1", sealed)
-	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	s.replace(t, sealed)
+}
+
+func (s *safe) replace(t *testing.T, sealed steward.Sealed) {
+	t.Helper()
+	ctx := context.Background()
+	if err := s.Store.DropCredential(ctx, "ws_1", "crm", "mem_1"); err != nil {
+		t.Fatal(err)
+	}
+	if added, err := s.Store.AddCredential(ctx, "ws_1", "crm", "mem_1", sealed); err != nil || !added {
+		t.Fatal(added, err)
 	}
 }
 
@@ -242,9 +251,7 @@ func TestOldCredentialsOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Store.PutCredential(ctx, "ws_1", "crm", "mem_1", old); err != nil {
-		t.Fatal(err)
-	}
+	s.replace(t, old)
 	if g := s.get(t); g != (credential.Grant{AccessToken: "pasted", UserID: "usr", InstanceURL: "https://crm.example"}) || g.Renewable() {
 		t.Errorf("%#v", g.AccessToken)
 	}

@@ -223,7 +223,13 @@ func TestTokensStayAtTheirAddress(t *testing.T) {
 	h.must(err)
 	e.expire()
 	e.fail = steward.Errorf(steward.Internal, "nothing is to be renewed")
-	h.Connectors["crm"] = &moving{e, func() { h.must(h.Credentials.PutCredential(ctx, h.ws, "crm", ana.Member(), moved)) }}
+	h.Connectors["crm"] = &moving{e, func() {
+		swapped, err := h.Credentials.SwapCredential(ctx, h.ws, "crm", ana.Member(), sealed, moved)
+		h.must(err)
+		if !swapped {
+			t.Error("it changed meanwhile")
+		}
+	}}
 	_, err = h.try(ana, q, "crm_read", readDeal)
 	h.kind(err, steward.Conflict)
 	if slices.Contains(h.system.gave, "https://crm.example new") {
@@ -359,4 +365,38 @@ func TestGrantsOfOtherOrgs(t *testing.T) {
 		return credential.Grant{}, nil
 	})
 	h.kind(err, steward.Denied)
+}
+
+// quicker has something happen right after a credential was looked for in vain.
+type quicker struct {
+	credential.Store
+	once sync.Once
+	then func()
+}
+
+func (q *quicker) Credential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID) (steward.Sealed, error) {
+	sealed, err := q.Store.Credential(ctx, ws, id, m)
+	if steward.KindOf(err) == steward.NotFound {
+		q.once.Do(q.then)
+	}
+	return sealed, err
+}
+
+// TestTwoFirstConnections: of two at once one stands, and what the other was granted is revoked.
+func TestTwoFirstConnections(t *testing.T) {
+	h := open(t)
+	e := &expiring{system: h.system, t: t, org: "org", user: "usr"}
+	h.Connectors["crm"], h.Renewers = e, map[string]credential.Renewer{"crm": e}
+	ctx, ben := context.Background(), h.ben()
+	h.must(h.Credentials.DropCredential(ctx, h.ws, "crm", ben.Member()))
+	h.Credentials = &quicker{Store: h.Credentials, then: func() { h.connectBy(ben, e) }}
+	late := e.granted()
+	_, err := h.ConnectBy(ctx, ben, ben.Member(), "crm", func(context.Context) (credential.Grant, error) { return late, nil })
+	h.kind(err, steward.Conflict)
+	if !slices.Equal(e.revoked, []string{late.RefreshToken}) {
+		t.Errorf("revoked were %v, not %s alone", e.revoked, late.RefreshToken)
+	}
+	if granted, err := h.Mine(ctx, credential.Owner{Workspace: h.ws, Connection: "crm", Member: ben.Member()}); err != nil || granted.RefreshToken != e.refresh {
+		t.Errorf("kept is %q, %v", granted.RefreshToken, err)
+	}
 }

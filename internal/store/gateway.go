@@ -67,12 +67,11 @@ func (s Gateway) Credential(ctx context.Context, ws steward.WorkspaceID, id stew
 	return sealed, err
 }
 
-// PutCredential implements credential.Store.
-func (s Gateway) PutCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID, sealed steward.Sealed) error {
-	_, err := s.db.Exec(ctx, within(ws), `INSERT INTO credentials (workspace, connection, member, scopes, box) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (workspace, connection, member) DO UPDATE SET scopes = excluded.scopes, box = excluded.box`,
+// AddCredential implements credential.Store.
+func (s Gateway) AddCredential(ctx context.Context, ws steward.WorkspaceID, id steward.ConnectionID, m steward.MemberID, sealed steward.Sealed) (bool, error) {
+	n, err := s.db.Exec(ctx, within(ws), `INSERT INTO credentials (workspace, connection, member, scopes, box) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
 		ws, id, m, sealed.ScopeList(), sealed.Box)
-	return err
+	return n == 1, err
 }
 
 // SwapCredential implements credential.Store. No two seals are the same, so a box names its version.

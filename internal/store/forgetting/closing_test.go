@@ -225,7 +225,8 @@ func (w *town) fill(ws steward.WorkspaceID) {
 	w.must(people.AddToken(ctx, identity.TokenRow{Workspace: ws, Hash: sha256.Sum256([]byte(ws)), APIToken: identity.APIToken{ID: "tok", Member: "mem_0"}}))
 	crm := store.Gateway{DB: w.data}
 	w.must(crm.PutConnection(ctx, ws, credential.Connection{ID: "crm", InstanceURL: host + "/" + string(ws), Created: w.now}))
-	w.must(crm.PutCredential(ctx, ws, "crm", "mem_0", seal("credentials", "crm/mem_0", steward.CredentialScope("crm", "mem_0"))))
+	_, err := crm.AddCredential(ctx, ws, "crm", "mem_0", seal("credentials", "crm/mem_0", steward.CredentialScope("crm", "mem_0")))
+	w.must(err)
 	for range 40 {
 		part := ledger.Part{Scopes: []steward.Scope{steward.TimeScope(steward.ClassLedger, w.now)}, Body: []byte("{}")}
 		_, err := w.book.Append(ctx, ws, ledger.Entry{Kind: ledger.RunRead, Caller: "mem_0"}, part)
@@ -235,7 +236,7 @@ func (w *town) fill(ws steward.WorkspaceID) {
 		_, err := w.book.Begin(ctx, ws, ledger.Entry{Caller: "mem_0"}) // a call that never ended
 		w.must(err)
 	}
-	_, err := w.book.Checkpoint(ctx, ws)
+	_, err = w.book.Checkpoint(ctx, ws)
 	w.must(err)
 	for _, name := range []string{"a", "b"} {
 		w.must(w.blobs.Put(ctx, "ledger/"+string(ws)+"/0-"+name+"/parts", strings.NewReader("sealed"), 6, time.Time{}))

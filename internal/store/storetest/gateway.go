@@ -62,16 +62,24 @@ func Gateway(t *testing.T, s interface {
 			wantKind(t, err, steward.NotFound)
 		}
 		none(ws, "salesforce", "mem_a")
-		must(t, s.PutCredential(ctx, ws, "salesforce", "mem_a", sealed("one")))
-		must(t, s.PutCredential(ctx, other, "salesforce", "mem_a", sealed("other")))
+		add := func(w steward.WorkspaceID, box string, added bool) {
+			t.Helper()
+			got, err := s.AddCredential(ctx, w, "salesforce", "mem_a", sealed(box))
+			want(t, got, err, added)
+		}
+		add(ws, "one", true)
+		add(other, "other", true)
 		none(ws, "salesforce", "mem_b")
 		none(ws, "mail", "mem_a")
-		must(t, s.PutCredential(ctx, ws, "salesforce", "mem_a", sealed("two")))
+		add(ws, "two", false) // the first stays
+		swapped, err := s.SwapCredential(ctx, ws, "salesforce", "mem_a", sealed("one"), sealed("two"))
+		want(t, swapped, err, true)
 		got, err := s.Credential(ctx, ws, "salesforce", "mem_a")
 		want(t, got, err, sealed("two"))
 		got, err = s.Credential(ctx, other, "salesforce", "mem_a")
 		want(t, got, err, sealed("other"))
-		wantKind(t, s.PutCredential(ctx, other, "mail", "mem_a", sealed("three")), steward.NotFound)
+		_, err = s.AddCredential(ctx, other, "mail", "mem_a", sealed("three"))
+		wantKind(t, err, steward.NotFound)
 		none(other, "mail", "mem_a")
 
 		swap := func(w steward.WorkspaceID, m steward.MemberID, was, now string, swapped bool) {
@@ -91,7 +99,7 @@ func Gateway(t *testing.T, s interface {
 		none(ws, "salesforce", "mem_a")
 		swap(ws, "mem_a", "three", "four", false)
 		var won atomic.Int64
-		must(t, s.PutCredential(ctx, ws, "salesforce", "mem_a", sealed("first")))
+		add(ws, "first", true)
 		var all sync.WaitGroup
 		for i := range 8 {
 			all.Go(func() {
