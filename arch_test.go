@@ -57,6 +57,7 @@ var house = []room{
 	{"internal/connector/salesforce/oauth", "connector credential", "how does it give, renew and take back tokens?"},
 	{"internal/llm/rules", "llm", "one model"},
 	{"internal/llm/anthropic", "llm", "another one, Claude"},
+	{"internal/llm/register", "llm", "which providers may a workspace use, and who agreed?"},
 	{"internal/llm/standin", "", "what a provider of Claude might say; in tests and measurements only"},
 
 	// An org to try all of it against. It shares the grammar with us and nothing else.
@@ -82,6 +83,7 @@ var house = []room{
 	{"internal/store/database", "", "how is a transaction durable, and whose rows may it touch?"},
 	{"internal/store", "store/database backup credential identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent signin", "implements the small Store interfaces that they declare"},
 	{"internal/store/forgetting", "store/database keyring retention retention/custody", "what of forgetting outlasts a process"},
+	{"internal/store/register", "store/database llm/register", "which versions of providers outlast a process"},
 	{"internal/store/storetest", "credential identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent signin", "one conformance suite for each of those interfaces; it knows no database"},
 	{"internal/store/storetest/postgres", "", "a server to test on; in tests only"},
 	{"internal/api/wire", "ledger llm", "the JSON that goes over the wire, for whoever speaks to the API"},

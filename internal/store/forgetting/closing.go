@@ -75,6 +75,7 @@ var estate = [...]struct{ table, workspace, column, counts string }{
 	{"credentials", "workspace", "member", "credentials"},
 	{"connections", "workspace", "id", ""},
 	{"signins", "workspace", "id", ""},
+	{"providers", "workspace", "name", ""},
 	{"runs", "workspace", "id", "runs"},
 	{"conversations", "workspace", "id", "conversations"},
 	{"proposals", "workspace", "id", "proposals"},
