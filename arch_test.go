@@ -87,7 +87,8 @@ var house = []room{
 	{"internal/store/storetest", "credential identity privacy ledger ledger/segment ledger/witness keyring retention gateway agent signin", "one conformance suite for each of those interfaces; it knows no database"},
 	{"internal/store/storetest/postgres", "", "a server to test on; in tests only"},
 	{"internal/api/wire", "ledger llm", "the JSON that goes over the wire, for whoever speaks to the API"},
-	{"internal/api", "api/wire agent signin credential gateway retention retention/custody identity policy ledger ledger/tlog ledger/export", "shows what they answer, in their words"},
+	{"internal/api/providers", "gateway identity ledger llm llm/register policy", "how is a provider of models registered, on record?"},
+	{"internal/api", "api/wire api/providers llm agent signin credential gateway retention retention/custody identity policy ledger ledger/tlog ledger/export", "shows what they answer, in their words"},
 	{"cmd/steward/terminal", "", "how text gets to people, and back"},
 	{"cmd/steward/command", "cmd/steward/terminal config", "how a command line is read, and how it ends"},
 	{"cmd/steward/show", "api/wire llm retention retention/custody cmd/steward/terminal", "how people see what it answers"},
@@ -100,6 +101,7 @@ var house = []room{
 	{"cmd/steward/serve", "", "how does a handler get an address, and how does it end well?"},
 	{"cmd/steward/rekey", "ledger", "how does the whole keyring get new keys, on record and once?"},
 	{"cmd/steward/member", "api/wire retention retention/custody ledger/tlog cmd/steward/client cmd/steward/command cmd/steward/file cmd/steward/show cmd/steward/terminal", "what a member has it do"},
+	{"cmd/steward/provider", "llm llm/register cmd/steward/client cmd/steward/command cmd/steward/terminal", "how does an administrator register providers of models?"},
 	{"cmd/steward/demo", "api/wire egress ledger ledger/verify llm cmd/steward/client cmd/steward/show cmd/steward/terminal", "a story told through the client"},
 	{"cmd/steward", "*", "the wiring"},
 }

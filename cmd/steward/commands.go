@@ -4,6 +4,7 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/closed"
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/member"
+	"github.com/stewardhq/steward/cmd/steward/provider"
 )
 
 // commands is the one table of them, in the order in which people are shown them.
@@ -42,6 +43,10 @@ func commands() command.Table {
 		{Name: "token revoke", Summary: "end an API token now", Usage: "ID", Run: member.RevokeToken},
 		{Name: "connect salesforce", Summary: "connect your own Salesforce account with a browser; or one by a token or as a service user", Usage: "[--instance-url URL] [--access-token - | --service-user NAME]", Run: member.Connect},
 		{Name: "disconnect salesforce", Summary: "end that connection, and forget its credential", Usage: "[--member EMAIL]", Run: member.Disconnect},
+		{Name: "provider register", Summary: "propose a provider of models, with the arrangement under which it keeps nothing", Usage: "--kind anthropic --region R --model ID --arrangement FILE", Run: provider.Register},
+		{Name: "provider approve", Summary: "agree to a provider that another administrator registered", Usage: "NAME/VERSION", Run: provider.Approve},
+		{Name: "provider list", Summary: "list the providers that are registered, all versions", Run: provider.List},
+		{Name: "provider retire", Summary: "end the use of a provider, for good", Usage: "NAME/VERSION", Run: provider.Retire},
 		{Name: "sandbox serve", Summary: "serve a Salesforce-compatible org of invented people to try things on", Usage: "[--data acme|empty]", Run: runSandbox, Operator: true},
 		{Name: "sandbox answers", Summary: "tell what is true of that org, to check answers against", Usage: "[--data acme|empty] [--as USERNAME]", Run: runAnswers, Operator: true},
 		{Name: "help", Summary: "explain a command", Usage: "[COMMAND]", Run: command.Help},

@@ -16,6 +16,7 @@ import (
 	"github.com/stewardhq/steward/cmd/steward/forget"
 	"github.com/stewardhq/steward/internal/agent"
 	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/providers"
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/connector"
@@ -31,6 +32,8 @@ import (
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/ledger/witness"
 	"github.com/stewardhq/steward/internal/llm"
+	"github.com/stewardhq/steward/internal/llm/anthropic"
+	"github.com/stewardhq/steward/internal/llm/register"
 	"github.com/stewardhq/steward/internal/llm/rules"
 	"github.com/stewardhq/steward/internal/policy"
 	"github.com/stewardhq/steward/internal/privacy"
@@ -38,6 +41,7 @@ import (
 	"github.com/stewardhq/steward/internal/signin"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/forgetting"
+	registered "github.com/stewardhq/steward/internal/store/register"
 )
 
 // logOrigin names the logs in checkpoints, with the workspace's id behind it.
@@ -126,8 +130,7 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	door := &gateway.Gateway{
 		Policy: policies, Ledger: book, Privacy: vault,
 		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: o.Now, Jitter: jitter(o.Rand)}},
-		Models:     map[string]llm.Model{llm.RulesProvider: rules.Model{}},
-		Providers:  llm.Local(),
+		Models:     llm.Shelf{llm.RulesProvider: rules.Model{}},
 		Proposals:  store.Gateway{DB: data}, Usage: store.Gateway{DB: data},
 		Accounts: credential.Accounts{
 			Connections: store.Gateway{DB: data}, Sealer: sealer, Credentials: store.Gateway{DB: data}, Shredder: sealer,
@@ -162,11 +165,21 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	door.Closed = closer.Closed
 	h.background(closer.Run)
 	h.background(eraser.Run)
+	models := &register.Book{Store: registered.Rows{DB: data.Rows()}, Check: registrable, Admins: directory.Administrators, Now: o.Now}
 	h.server = &api.Server{
-		SignIns: &signin.Flow{Store: store.SignIns{DB: data}, Door: door, Directory: directory, App: app, Now: o.Now, Rand: o.Rand}, PublicURL: o.PublicURL,
+		Providers: providers.Desk{Book: models, Door: door},
+		SignIns:   &signin.Flow{Store: store.SignIns{DB: data}, Door: door, Directory: directory, App: app, Now: o.Now, Rand: o.Rand}, PublicURL: o.PublicURL,
 		Schedule: &schedule, Custody: custody, Closer: closer, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Rand: o.Rand, Log: o.Log, Tlog: log,
 	}
 	return h, nil
+}
+
+// registrable refuses models of providers that Steward doesn't speak to, and aliases of others.
+func registrable(kind, model string) error {
+	if kind != "anthropic" {
+		return steward.Errorf(steward.Invalid, "Steward speaks to no provider of kind %q; choose anthropic", kind)
+	}
+	return anthropic.CheckModel(model)
 }
 
 // workspaces lists all of them.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/agent"
+	"github.com/stewardhq/steward/internal/api/providers"
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/gateway"
 	"github.com/stewardhq/steward/internal/identity"
@@ -41,6 +42,7 @@ type Server struct {
 	Custody   *custody.Custody
 	Closer    *retention.Closer
 	SignIns   *signin.Flow
+	Providers providers.Desk
 	PublicURL string // how browsers reach this server: "https://steward.acme.example"; "" where only this machine's do
 	Examples  []wire.Example
 	Now       func() time.Time
@@ -88,6 +90,10 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET "+connectPath, s.browsed(s.invite))
 	mux.HandleFunc("POST "+connectPath, s.browsed(s.depart))
 	mux.HandleFunc("GET "+callbackPath, s.browsed(s.arrive))
+	mux.HandleFunc("GET /api/v1/providers", s.signedIn(s.providers))
+	mux.HandleFunc("POST /api/v1/providers", s.signedIn(s.registerProvider))
+	mux.HandleFunc("POST /api/v1/providers/{name}/{version}/approve", s.signedIn(s.settleProvider(s.Providers.Approve)))
+	mux.HandleFunc("DELETE /api/v1/providers/{name}/{version}", s.signedIn(s.settleProvider(s.Providers.Retire)))
 	mux.HandleFunc("POST /api/v1/erasures", s.signedIn(s.erase))
 	mux.HandleFunc("GET /api/v1/erasures", s.evenClosed(s.erasures))
 	mux.HandleFunc("GET /api/v1/certificates", s.evenClosed(s.certificates))

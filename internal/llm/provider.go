@@ -16,23 +16,24 @@ const (
 
 // Provider is a party that runs models.
 type Provider struct {
-	Name        string       // "rules", "anthropic": what a workspace chooses by
-	Kind        string       // which implementation speaks to it: "rules", "anthropic"
-	Models      []string     // exact ids; no aliases, since what they mean changes unseen
-	Endpoint    string       // "https://api.anthropic.com"; empty for a local one
-	Regions     []string     // where it can process, in its own words: "eu", "us"
-	Local       bool         // runs inside this process: nothing leaves, so no arrangement is needed
-	Arrangement *Arrangement // nil: none is registered
+	Name        string       `json:"name"`            // "rules", "anthropic": what a workspace chooses by
+	Kind        string       `json:"kind"`            // which implementation speaks to it: "rules", "anthropic"
+	Models      []string     `json:"models"`          // exact ids; no aliases, since what they mean changes unseen
+	Endpoint    string       `json:"endpoint"`        // "https://api.anthropic.com"; empty for a local one
+	Regions     []string     `json:"regions"`         // where it can process, in its own words: "eu", "us"
+	Local       bool         `json:"local,omitempty"` // runs inside this process: nothing leaves, so no arrangement is needed
+	Arrangement *Arrangement `json:"arrangement"`     // nil: none is registered
 }
 
 // Arrangement is the contract under which a provider may be sent anything at all.
 type Arrangement struct {
-	ID             string    // the contract's own number
-	Scope          string    // what it covers, in a sentence: "zero retention, no training, messages API"
-	From           time.Time // first moment it holds
-	To             time.Time // first moment it no longer holds
-	EvidenceSHA256 string    // SHA-256 of the document on file, 64 hexadecimal digits
-	Regions        []string  // regions it covers
+	ID             string    `json:"id"`               // the contract's own number
+	Scope          string    `json:"scope"`            // what it covers, in a sentence: "zero retention, no training, messages API"
+	From           time.Time `json:"from"`             // first moment it holds
+	To             time.Time `json:"to"`               // first moment it no longer holds
+	EvidenceSHA256 string    `json:"evidence_sha256"`  // SHA-256 of the document on file, 64 hexadecimal digits
+	Regions        []string  `json:"regions"`          // regions it covers
+	Covers         []string  `json:"covers,omitempty"` // features beyond text and tools: "images", "documents", "beta:" and a value of the anthropic-beta header
 }
 
 // Register lists the providers of an installation. The zero Register allows none.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stewardhq/steward"
@@ -84,6 +85,8 @@ func (b *Book) Validate(p llm.Provider) error {
 		return steward.Errorf(steward.Invalid, "the evidence is the SHA-256 of the document on file, in 64 hexadecimal digits")
 	case !a.To.After(a.From):
 		return steward.Errorf(steward.Invalid, "the arrangement ends after it begins; give both days")
+	case len(a.Covers) > 0 && !covers(a.Covers):
+		return steward.Errorf(steward.Invalid, "an arrangement covers at most 32 features beyond text and tools: images, documents, or beta: and a value of the anthropic-beta header")
 	case !codes(p.Regions) || !codes(a.Regions):
 		return steward.Errorf(steward.Invalid, "the provider and its arrangement have 1 to 32 regions, each a word such as eu")
 	}
@@ -97,6 +100,13 @@ func (b *Book) Validate(p llm.Provider) error {
 
 func codes(list []string) bool {
 	return len(list) > 0 && len(list) <= 32 && !slices.ContainsFunc(list, func(s string) bool { return !code.MatchString(s) })
+}
+
+func covers(list []string) bool {
+	return len(list) <= 32 && !slices.ContainsFunc(list, func(s string) bool {
+		beta, is := strings.CutPrefix(s, "beta:")
+		return s != "images" && s != "documents" && !(is && code.MatchString(beta))
+	})
 }
 
 // Register proposes a provider, as the next version of its name.

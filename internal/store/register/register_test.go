@@ -23,7 +23,7 @@ var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 func claude() llm.Provider {
 	return llm.Provider{
 		Name: "anthropic", Kind: "anthropic", Models: []string{anthropic.DefaultModel}, Endpoint: "https://api.anthropic.com", Regions: []string{"us", "eu"},
-		Arrangement: &llm.Arrangement{ID: "ZDR-2026-17", Scope: "zero retention of the Messages API", From: noon.AddDate(0, -1, 0), To: noon.AddDate(1, 0, 0), EvidenceSHA256: strings.Repeat("0a", 32), Regions: []string{"eu"}},
+		Arrangement: &llm.Arrangement{ID: "ZDR-2026-17", Scope: "zero retention of the Messages API", From: noon.AddDate(0, -1, 0), To: noon.AddDate(1, 0, 0), EvidenceSHA256: strings.Repeat("0a", 32), Regions: []string{"eu"}, Covers: []string{"images", "beta:one-2026-01-01"}},
 	}
 }
 
@@ -156,6 +156,8 @@ func TestValidate(t *testing.T) {
 		"ends before it begins": func(_ *llm.Provider, a *llm.Arrangement) { a.To = a.From },
 		"no region":             func(p *llm.Provider, _ *llm.Arrangement) { p.Regions = nil },
 		"covers no region":      func(_ *llm.Provider, a *llm.Arrangement) { a.Regions = []string{} },
+		"covers anything":       func(_ *llm.Provider, a *llm.Arrangement) { a.Covers = []string{"images", "everything"} },
+		"covers a beta of none": func(_ *llm.Provider, a *llm.Arrangement) { a.Covers = []string{"beta:"} },
 		"an empty region":       func(_ *llm.Provider, a *llm.Arrangement) { a.Regions = []string{"eu", ""} },
 	} {
 		p := claude()
