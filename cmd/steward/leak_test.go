@@ -58,6 +58,17 @@ func (m watchedModel) Generate(ctx context.Context, r llm.Request) (llm.Response
 	return answer, err
 }
 
+// watchedModels watches each that is given out.
+type watchedModels struct {
+	gateway.Models
+	*onlooker
+}
+
+func (m watchedModels) Model(ctx context.Context, ws steward.WorkspaceID, provider, model string) (llm.Model, error) {
+	found, err := m.Models.Model(ctx, ws, provider, model)
+	return watchedModel{found, m.onlooker}, err
+}
+
 // watchedDoor sees what the agent is handed, and what it hands on.
 type watchedDoor struct {
 	agent.Door
@@ -175,9 +186,7 @@ func TestInsideOnlyTokens(t *testing.T) {
 	var seen onlooker
 	w := newWorld(t, func(h *house) {
 		h.agent.Door = watchedDoor{h.agent.Door, &seen}
-		for name, m := range h.server.Gateway.Models {
-			h.server.Gateway.Models[name] = watchedModel{m, &seen}
-		}
+		h.server.Gateway.Models = watchedModels{h.server.Gateway.Models, &seen}
 	})
 	everybody := personal(slices.Concat(w.org.Rows["Contact"], w.org.Rows["User"])...)
 	run, contact := w.story()

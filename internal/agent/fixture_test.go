@@ -133,8 +133,8 @@ func open(t *testing.T, model llm.Model) *house {
 			Store: store.Privacy{DB: h.data}, Persons: store.Privacy{DB: h.data}, Sealer: h.ring, Shredder: h.ring, Now: now, Rand: rand.Reader,
 		},
 		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: now}},
-		Models:     map[string]llm.Model{llm.RulesProvider: model}, Providers: llm.Local(),
-		Proposals: store.Gateway{DB: h.data}, Usage: store.Gateway{DB: h.data},
+		Models:     llm.Shelf{llm.RulesProvider: model},
+		Proposals:  store.Gateway{DB: h.data}, Usage: store.Gateway{DB: h.data},
 		Accounts: credential.Accounts{
 			Connections: store.Gateway{DB: h.data}, Sealer: h.ring, Credentials: store.Gateway{DB: h.data}, Shredder: h.ring,
 			Client: func(steward.WorkspaceID, string) (*http.Client, error) { return server.Client(), nil },

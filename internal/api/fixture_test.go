@@ -151,8 +151,8 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 			Store: store.Privacy{DB: data}, Persons: store.Privacy{DB: data}, Sealer: ring, Shredder: ring, Now: now, Rand: rand.Reader,
 		},
 		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: now}},
-		Models:     map[string]llm.Model{llm.RulesProvider: rules.Model{}}, Providers: llm.Local(),
-		Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data},
+		Models:     llm.Shelf{llm.RulesProvider: rules.Model{}},
+		Proposals:  store.Gateway{DB: data}, Usage: store.Gateway{DB: data},
 		Accounts: credential.Accounts{
 			Connections: store.Gateway{DB: data}, Sealer: ring, Credentials: store.Gateway{DB: data}, Shredder: ring,
 			Client: func(steward.WorkspaceID, string) (*http.Client, error) { return orgServer.Client(), nil },

@@ -112,8 +112,8 @@ func open(t *testing.T) *house {
 			Store: store.Privacy{DB: data}, Persons: store.Privacy{DB: data}, Sealer: ring, Shredder: ring, Now: now, Rand: rand.Reader,
 		},
 		Connectors: connector.Set{"crm": h.system},
-		Models:     map[string]llm.Model{llm.RulesProvider: h.model}, Providers: llm.Local(),
-		Proposals: store.Gateway{DB: data}, Usage: store.Gateway{DB: data},
+		Models:     llm.Shelf{llm.RulesProvider: h.model},
+		Proposals:  store.Gateway{DB: data}, Usage: store.Gateway{DB: data},
 		Accounts: credential.Accounts{
 			Connections: store.Gateway{DB: data}, Sealer: ring, Credentials: store.Gateway{DB: data}, Shredder: ring,
 			Client: func(steward.WorkspaceID, string) (*http.Client, error) { return &http.Client{}, nil },

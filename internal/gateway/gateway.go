@@ -28,8 +28,7 @@ type Gateway struct {
 	Ledger     *ledger.Ledger
 	Privacy    *privacy.Vault
 	Connectors connector.Set
-	Models     map[string]llm.Model // by the name of their provider
-	Providers  llm.Register
+	Models     Models
 
 	// What members were granted, whose clock and randomness are the gateway's too.
 	credential.Accounts
@@ -39,6 +38,13 @@ type Gateway struct {
 
 	// Closed is an error while a workspace is closed, so that a run under way goes no further; nil where none ever is.
 	Closed func(ctx context.Context, ws steward.WorkspaceID) error
+}
+
+// Models finds language models.
+type Models interface {
+	// Model gives a provider's model if a workspace may use it now, by what its administrators registered. Kind
+	// Denied where it may not; then nothing was sent.
+	Model(ctx context.Context, ws steward.WorkspaceID, provider, model string) (llm.Model, error)
 }
 
 // Call is one use of a tool or of a model, in tokens.
@@ -137,7 +143,7 @@ func (g *Gateway) target(ctx context.Context, caller identity.Caller, call Call)
 		return nil, steward.Errorf(steward.Unavailable, "the request ended before this was begun, so it was not").Because(err)
 	}
 	if call.Model != nil {
-		return g.modelTarget(caller, call)
+		return g.modelTarget(ctx, caller, call)
 	}
 	return g.toolTarget(ctx, caller, call)
 }

@@ -27,10 +27,10 @@ type modelTarget struct {
 	bytes  []byte // exactly what is sent
 }
 
-func (g *Gateway) modelTarget(caller identity.Caller, call Call) (*modelTarget, error) {
-	model, ok := g.Models[call.Tool]
-	if !ok {
-		return nil, steward.Errorf(steward.Denied, "no model provider %q is set up here", call.Tool)
+func (g *Gateway) modelTarget(ctx context.Context, caller identity.Caller, call Call) (*modelTarget, error) {
+	model, err := g.Models.Model(ctx, caller.Workspace(), call.Tool, call.Model.Model)
+	if err != nil {
+		return nil, err
 	}
 	raw, err := json.Marshal(call.Model)
 	if err != nil {
@@ -39,11 +39,7 @@ func (g *Gateway) modelTarget(caller identity.Caller, call Call) (*modelTarget, 
 	return &modelTarget{g: g, caller: caller, call: call, model: model, bytes: raw}, nil
 }
 
-// asks refuses a provider without a registered arrangement before policy is asked and a byte is sent.
 func (m *modelTarget) asks() (policy.Request, error) {
-	if err := m.g.Providers.Allow(m.call.Tool, m.call.Model.Model, "", m.g.Now()); err != nil {
-		return policy.Request{}, err
-	}
 	return policy.Request{
 		Action:   policy.Model,
 		Resource: policy.Resource{System: m.call.Tool, Tool: m.call.Model.Model, Owner: m.caller.Member()},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -450,9 +451,12 @@ func (g *Gateway) Offer() []llm.Tool {
 	return offer
 }
 
+// providerName is the form that names have by which providers are registered.
+var providerName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+
 func (c Call) names(g *Gateway) (system, tool string) {
 	if c.Model != nil {
-		if _, known := g.Models[c.Tool]; known {
+		if providerName.MatchString(c.Tool) {
 			return "model", c.Tool
 		}
 		return "model", ""
