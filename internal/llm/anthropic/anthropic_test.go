@@ -278,12 +278,21 @@ func TestModels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ids []string
-	for _, m := range regexp.MustCompile(`\bModelClaude\w+\s+Model = "([^"]+)"`).FindAllSubmatch(source, -1) {
-		ids = append(ids, string(m[1]))
+	var ids, gone []string
+	deprecated := false
+	constant := regexp.MustCompile(`^\s*ModelClaude\w+\s+Model = "([^"]+)"`)
+	for line := range strings.Lines(string(source)) {
+		m := constant.FindStringSubmatch(line)
+		switch {
+		case m != nil && deprecated:
+			gone = append(gone, m[1])
+		case m != nil:
+			ids = append(ids, m[1])
+		}
+		deprecated = m == nil && strings.HasPrefix(strings.TrimSpace(line), "//") && (deprecated || strings.Contains(line, "Deprecated:"))
 	}
-	if len(ids) < 10 {
-		t.Fatalf("only %v are found", ids)
+	if len(ids) < 10 || len(gone) == 0 {
+		t.Fatalf("only %v are found, and %v", ids, gone)
 	}
 	for _, id := range ids {
 		alias := slices.ContainsFunc(ids, func(other string) bool { return regexp.MustCompile("^" + id + `-\d{8}$`).MatchString(other) })
@@ -291,7 +300,7 @@ func TestModels(t *testing.T) {
 			t.Errorf("%s: alias %v, and %v", id, alias, err)
 		}
 	}
-	for _, id := range []string{"", "claude-opus-4-5", "claude-opus-4-5-latest", "claude-opus-4-5-20990101", "gpt", strings.ToUpper(anthropic.DefaultModel)} {
+	for _, id := range append(gone, "", "claude-opus-4-5", "claude-opus-4-5-latest", "claude-opus-4-5-20990101", "gpt", strings.ToUpper(anthropic.DefaultModel)) {
 		if err := anthropic.CheckModel(id); steward.KindOf(err) != steward.Invalid {
 			t.Errorf("%q: %v", id, err)
 		}

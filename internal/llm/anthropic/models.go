@@ -8,13 +8,12 @@ import (
 	"github.com/stewardhq/steward"
 )
 
-// models are those that the SDK knows. A test holds them against its constants.
+// models are those that the SDK knows and doesn't call deprecated. A test holds them against its constants.
 var models = [...]string{
 	sdk.ModelClaudeHaiku5_5, sdk.ModelClaudeSonnet5_5, sdk.ModelClaudeFable5_1, sdk.ModelClaudeOpus5_5, sdk.ModelClaudeMythos5_1,
 	sdk.ModelClaudeSonnet5, sdk.ModelClaudeFable5, sdk.ModelClaudeMythos5, sdk.ModelClaudeOpus5,
-	sdk.ModelClaudeOpus4_8, sdk.ModelClaudeOpus4_7, sdk.ModelClaudeMythosPreview, sdk.ModelClaudeOpus4_6, sdk.ModelClaudeSonnet4_6,
+	sdk.ModelClaudeOpus4_8, sdk.ModelClaudeOpus4_7, sdk.ModelClaudeOpus4_6, sdk.ModelClaudeSonnet4_6,
 	sdk.ModelClaudeHaiku4_5, sdk.ModelClaudeHaiku4_5_20251001, sdk.ModelClaudeOpus4_5, sdk.ModelClaudeOpus4_5_20251101,
-	sdk.ModelClaudeSonnet4_5, sdk.ModelClaudeSonnet4_5_20250929,
 }
 
 // CheckModel refuses an id that isn't one of Claude's exact ones, and says what would be: "claude-opus-4-5" stands for a
