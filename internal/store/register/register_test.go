@@ -167,3 +167,52 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+type connection struct{ register.Connection }
+
+func TestShelf(t *testing.T) {
+	ctx := context.Background()
+	onBoth(t, func(t *testing.T, b *register.Book, _ *int) {
+		opened := 0
+		s := &register.Shelf{Book: b, Built: llm.Shelf{llm.RulesProvider: connection{}}, Region: "eu", Open: func(in steward.WorkspaceID, p llm.Provider) (register.Connection, error) {
+			opened++
+			if in != ws || p.Endpoint != "https://api.anthropic.com" {
+				t.Errorf("opened for %s: %+v", in, p)
+			}
+			return &connection{}, nil
+		}}
+		ask := func(in steward.WorkspaceID, provider, model string, kind steward.Kind) {
+			t.Helper()
+			m, err := s.Model(ctx, in, provider, model)
+			if err == nil && (m == nil || kind != 0) || err != nil && steward.KindOf(err) != kind {
+				t.Errorf("%s of %s in %s: %v, %v", model, provider, in, m, err)
+			}
+		}
+		ask(ws, llm.RulesProvider, llm.RulesModel, 0)
+		ask(ws, "anthropic", anthropic.DefaultModel, steward.Denied)
+		if _, err := b.Register(ctx, ws, "mem_a", claude()); err != nil {
+			t.Fatal(err)
+		}
+		ask(ws, "anthropic", anthropic.DefaultModel, steward.Denied)
+		if _, err := b.Approve(ctx, ws, "mem_b", "anthropic", 1); err != nil {
+			t.Fatal(err)
+		}
+		ask(ws, "anthropic", anthropic.DefaultModel, 0)
+		ask(ws, "anthropic", anthropic.DefaultModel, 0)
+		ask(ws, "anthropic", "claude-opus-5-5", steward.Denied)
+		ask(other, "anthropic", anthropic.DefaultModel, steward.Denied)
+		if _, err := s.Relay(ctx, ws, llm.RulesProvider, llm.RulesModel); steward.KindOf(err) != steward.Denied {
+			t.Errorf("the rules relay: %v", err)
+		}
+		if opened != 1 {
+			t.Errorf("opened %d times", opened)
+		}
+		b.Now = func() time.Time { return noon.AddDate(1, 0, 0) }
+		ask(ws, "anthropic", anthropic.DefaultModel, steward.Denied)
+		b.Now = func() time.Time { return noon }
+		if _, err := b.Retire(ctx, ws, "anthropic", 1); err != nil {
+			t.Fatal(err)
+		}
+		ask(ws, "anthropic", anthropic.DefaultModel, steward.Denied)
+	})
+}
