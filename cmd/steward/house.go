@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/cmd/steward/command"
 	"github.com/stewardhq/steward/cmd/steward/forget"
+	"github.com/stewardhq/steward/cmd/steward/models"
 	"github.com/stewardhq/steward/internal/agent"
 	"github.com/stewardhq/steward/internal/api"
 	"github.com/stewardhq/steward/internal/api/providers"
@@ -127,10 +129,19 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	if err != nil {
 		return nil, err
 	}
+	agreed := &register.Book{Store: registered.Rows{DB: data.Rows()}, Check: registrable, Admins: directory.Administrators, Now: o.Now}
+	operator := &models.Operator{Endpoint: o.AnthropicEndpoint, Client: h.connect, Now: o.Now, Jitter: jitter(o.Rand)}
+	if operator.Key, err = o.anthropicKey(); err != nil {
+		return nil, err
+	}
+	provider, model, err := models.Choose(cmp.Or(o.Model, llm.RulesProvider))
+	if err != nil {
+		return nil, err
+	}
 	door := &gateway.Gateway{
 		Policy: policies, Ledger: book, Privacy: vault,
 		Connectors: connector.Set{salesforce.System: &salesforce.Connector{Now: o.Now, Jitter: jitter(o.Rand)}},
-		Models:     llm.Shelf{llm.RulesProvider: rules.Model{}},
+		Models:     &register.Shelf{Book: agreed, Built: llm.Shelf{llm.RulesProvider: rules.Model{}}, Region: o.Region, Open: operator.Open},
 		Proposals:  store.Gateway{DB: data}, Usage: store.Gateway{DB: data},
 		Accounts: credential.Accounts{
 			Connections: store.Gateway{DB: data}, Sealer: sealer, Credentials: store.Gateway{DB: data}, Shredder: sealer,
@@ -138,7 +149,7 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 		},
 	}
 	h.agent = &agent.Agent{
-		Door: door, Store: store.Agent{DB: data}, Sealer: sealer, Tools: door.Offer(), Provider: llm.RulesProvider, Model: llm.RulesModel, Now: o.Now, Rand: o.Rand,
+		Door: door, Store: store.Agent{DB: data}, Sealer: sealer, Tools: door.Offer(), Provider: provider, Model: model, Now: o.Now, Rand: o.Rand,
 	}
 	rows := forgetting.Rows{DB: data.Rows()}
 	custody, err := forget.Custody(rows, sealer, vault, forget.Sealed{Rows: data}, s.record)
@@ -165,13 +176,21 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	door.Closed = closer.Closed
 	h.background(closer.Run)
 	h.background(eraser.Run)
-	models := &register.Book{Store: registered.Rows{DB: data.Rows()}, Check: registrable, Admins: directory.Administrators, Now: o.Now}
 	h.server = &api.Server{
-		Providers: providers.Desk{Book: models, Door: door},
+		Providers: providers.Desk{Book: agreed, Door: door},
 		SignIns:   &signin.Flow{Store: store.SignIns{DB: data}, Door: door, Directory: directory, App: app, Now: o.Now, Rand: o.Rand}, PublicURL: o.PublicURL,
 		Schedule: &schedule, Custody: custody, Closer: closer, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Rand: o.Rand, Log: o.Log, Tlog: log,
 	}
 	return h, nil
+}
+
+// anthropicKey reads the key for Anthropic's API, "" where no file is named.
+func (o storeOptions) anthropicKey() (string, error) {
+	if o.AnthropicKeyFile == "" {
+		return "", nil
+	}
+	file, err := config.Secret(o.AnthropicKeyFile)
+	return strings.TrimSpace(string(file)), err
 }
 
 // registrable refuses models of providers that Steward doesn't speak to, and aliases of others.

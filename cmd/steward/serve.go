@@ -61,7 +61,7 @@ func optionsOf(c config.Server, create bool, log *slog.Logger) storeOptions {
 
 func runServe(ctx context.Context, in *command.Invocation) error {
 	server := config.ForServer(in.Env)
-	if err := in.ParseNone(in.Flags(in.JSONFlag, server.StoreFlags, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.WitnessFlags, server.WebhookFlag, server.EraseFlag, server.SalesforceFlags)); err != nil {
+	if err := in.ParseNone(in.Flags(in.JSONFlag, server.StoreFlags, server.ListenFlag, server.TodayFlag, server.CheckpointsFlag, server.WitnessFlags, server.WebhookFlag, server.EraseFlag, server.SalesforceFlags, server.ModelFlags)); err != nil {
 		return err
 	}
 	if err := config.CheckListen(server.Listen); err != nil {

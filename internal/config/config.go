@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -66,6 +67,19 @@ type Server struct {
 	// /connect/salesforce/callback there. Flag --public-url; by default the loopback address that it is asked at.
 	PublicURL  string
 	Salesforce Salesforce
+	// Model is whom questions are put to: a provider's name, perhaps with a slash and a model's exact id. The rules that
+	// are built in send nothing anywhere; any other provider has to be registered by each workspace. Flag --model, such
+	// as anthropic; by default rules.
+	Model string
+	// Region is where this server's workspaces want a provider to process what it is sent, as their arrangements name it.
+	// Flag --region, such as eu; by default none, and no provider from outside may be used.
+	Region string
+	// AnthropicKeyFile is a file with the key for Anthropic's API, readable by its owner only. Flag --anthropic-key; by
+	// default none.
+	AnthropicKeyFile string
+	// AnthropicEndpoint is the only address that the key is ever sent to. Flag --anthropic-endpoint; by default
+	// https://api.anthropic.com.
+	AnthropicEndpoint string
 	// Webhook is a URL that the newest checkpoint of each ledger is sent to (Standard Webhooks). Flag --webhook;
 	// by default none. It is signed with STEWARD_WEBHOOK_SECRET, whsec_….
 	Webhook       string
@@ -112,7 +126,7 @@ func ForServer(env func(string) string) Server {
 	return Server{
 		Data: filepath.Join(data, "steward"), Listen: DefaultListen, Store: env("STEWARD_STORE"), KeyringStore: env("STEWARD_KEYRING_STORE"),
 		AWS:              AWS{env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY"), env("AWS_SESSION_TOKEN")},
-		KeyServerBackups: 7 * 24 * time.Hour, EraseWithin: 30, WebhookSecret: env("STEWARD_WEBHOOK_SECRET"),
+		KeyServerBackups: 7 * 24 * time.Hour, EraseWithin: 30, AnthropicEndpoint: "https://api.anthropic.com", WebhookSecret: env("STEWARD_WEBHOOK_SECRET"),
 	}
 }
 
@@ -186,6 +200,14 @@ func (s *Server) SalesforceFlags(f *flag.FlagSet) {
 		s.Salesforce.Logins = append(s.Salesforce.Logins, login)
 		return nil
 	})
+}
+
+// ModelFlags lets flags choose the model.
+func (s *Server) ModelFlags(f *flag.FlagSet) {
+	f.StringVar(&s.Model, "model", s.Model, "the `provider` of models that questions are put to, as NAME or NAME/MODEL; the built-in rules by default")
+	f.StringVar(&s.Region, "region", s.Region, "where providers may process what they are sent, as a `name` that arrangements have")
+	f.StringVar(&s.AnthropicKeyFile, "anthropic-key", s.AnthropicKeyFile, "a `file` with the key for Anthropic's API")
+	f.StringVar(&s.AnthropicEndpoint, "anthropic-endpoint", s.AnthropicEndpoint, "the only `address` that the key is sent to")
 }
 
 // LoginServers gives Logins, or the default where there are none.
@@ -278,4 +300,17 @@ func (d Day) Clock(real func() time.Time) func() time.Time {
 	now := real().UTC()
 	shift := d.Sub(now.Truncate(24 * time.Hour))
 	return func() time.Time { return real().UTC().Add(shift) }
+}
+
+// Secret reads a file that nobody but its owner may read.
+func Secret(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		return nil, steward.Errorf(steward.Invalid, "%s can be read by others on this machine; chmod 600 it", name)
+	}
+	file, err := os.ReadFile(name)
+	if err != nil {
+		return nil, steward.Errorf(steward.Invalid, "%s can't be read; give its path and the right to read it", name).Because(err)
+	}
+	return file, nil
 }

@@ -1,11 +1,11 @@
 package oauth
 
 import (
-	"os"
 	"strings"
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/config"
 )
 
 // Settings are what an operator says of the app. Its zero value makes an App that can't sign anybody in.
@@ -30,7 +30,7 @@ func New(s Settings, now func() time.Time) (*App, error) {
 		a.Logins = append(a.Logins, login)
 	}
 	if s.SecretFile != "" {
-		file, err := private(s.SecretFile)
+		file, err := config.Secret(s.SecretFile)
 		if err != nil {
 			return nil, err
 		}
@@ -39,7 +39,7 @@ func New(s Settings, now func() time.Time) (*App, error) {
 		}
 	}
 	if s.KeyFile != "" {
-		file, err := private(s.KeyFile)
+		file, err := config.Secret(s.KeyFile)
 		if err != nil {
 			return nil, err
 		}
@@ -48,17 +48,4 @@ func New(s Settings, now func() time.Time) (*App, error) {
 		}
 	}
 	return a, nil
-}
-
-// private reads a file that nobody but its owner may read.
-func private(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		return nil, steward.Errorf(steward.Invalid, "%s can be read by others on this machine; chmod 600 it", name)
-	}
-	file, err := os.ReadFile(name)
-	if err != nil {
-		return nil, steward.Errorf(steward.Invalid, "%s can't be read; give its path and the right to read it", name).Because(err)
-	}
-	return file, nil
 }
