@@ -134,7 +134,7 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	if operator.Key, err = o.anthropicKey(); err != nil {
 		return nil, err
 	}
-	provider, model, err := models.Choose(cmp.Or(o.Model, llm.RulesProvider))
+	provider, model, err := operator.Choose(cmp.Or(o.Model, llm.RulesProvider), o.Region)
 	if err != nil {
 		return nil, err
 	}

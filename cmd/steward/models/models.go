@@ -38,15 +38,18 @@ func (o *Operator) Open(ws steward.WorkspaceID, p llm.Provider) (register.Connec
 }
 
 // Choose reads which model questions are put to, as --model names it: a provider's name, or with a slash and an exact id.
-func Choose(name string) (provider, model string, err error) {
+// region is --region: where one from outside is to process them.
+func (o *Operator) Choose(name, region string) (provider, model string, err error) {
 	provider, model, exact := strings.Cut(name, "/")
 	switch {
 	case provider == llm.RulesProvider && !exact:
 		return provider, llm.RulesModel, nil
 	case provider == "" || exact && model == "":
 		return "", "", steward.Errorf(steward.Invalid, "--model is a provider's name such as %s, or with a model's exact id such as anthropic/%s", llm.RulesProvider, anthropic.DefaultModel)
+	case o.Key == "" || region == "":
+		return "", "", steward.Errorf(steward.Invalid, "--model %s sends questions to a provider, so it takes --anthropic-key and --region", name)
 	case !exact:
 		model = anthropic.DefaultModel
 	}
-	return provider, model, nil
+	return provider, model, anthropic.CheckModel(model)
 }
