@@ -14,6 +14,7 @@ import (
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/ledger"
+	"github.com/stewardhq/steward/internal/llm"
 	"github.com/stewardhq/steward/internal/privacy"
 	"github.com/stewardhq/steward/internal/retention/custody"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
@@ -37,6 +38,10 @@ func TestAnotherTenantsIdsNameNothing(t *testing.T) {
 		}, http.StatusAccepted, &run)
 		var tokens struct{ Tokens []wire.Token }
 		h.do(rep, "GET", "/api/v1/tokens", nil, http.StatusOK, &tokens)
+		h.do(acme, "POST", "/api/v1/providers", llm.Provider{
+			Name: "claude-of-acme", Kind: "anthropic", Models: []string{"claude-x"}, Endpoint: "https://api.anthropic.com", Regions: []string{"eu"},
+			Arrangement: &llm.Arrangement{ID: "ZDR-1", Scope: "keeps nothing", From: today, To: today.AddDate(1, 0, 0), EvidenceSHA256: strings.Repeat("0a", 32), Regions: []string{"eu"}},
+		}, http.StatusCreated, nil)
 		before := len(h.entries(acme))
 
 		for _, who := range []person{rival, spy} {
@@ -63,6 +68,8 @@ func TestAnotherTenantsIdsNameNothing(t *testing.T) {
 				{"GET", "/api/v1/approvals", nil, 200},
 				{"GET", "/api/v1/workspace", nil, 200},
 				{"GET", "/api/v1/connections", nil, 200},
+				{"POST", "/api/v1/providers/claude-of-acme/1/approve", nil, 404},
+				{"DELETE", "/api/v1/providers/claude-of-acme/1", nil, 404},
 			} {
 				answers = append(answers, h.do(who, r.method, r.path, r.body, r.status, nil)...)
 			}
@@ -98,10 +105,11 @@ func TestAnotherTenantsIdsNameNothing(t *testing.T) {
 			{"GET", "/api/v1/log?purpose=audit&format=jsonl", 200},
 			{"GET", "/api/v1/log/4000/receipt?purpose=audit", 404},
 			{"GET", "/api/v1/retention", 200},
+			{"GET", "/api/v1/providers", 200},
 			{"DELETE", "/api/v1/holds/" + held.Holds[0].ID, 404},
 		} {
 			answer := string(h.do(rival, r.method, r.path, nil, r.status, nil))
-			for _, theirs := range []string{`"on_behalf_of":"` + string(rep.id), deal.Text("Id"), "case-17"} {
+			for _, theirs := range []string{`"on_behalf_of":"` + string(rep.id), deal.Text("Id"), "case-17", "claude-of-acme"} {
 				if strings.Contains(answer, theirs) {
 					t.Errorf("%s %s says %q: %s", r.method, r.path, theirs, answer)
 				}

@@ -16,9 +16,11 @@ import (
 	"testing"
 	"time"
 
+
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/agent"
 	"github.com/stewardhq/steward/internal/api"
+	"github.com/stewardhq/steward/internal/api/providers"
 	"github.com/stewardhq/steward/internal/api/wire"
 	"github.com/stewardhq/steward/internal/connector"
 	"github.com/stewardhq/steward/internal/connector/salesforce"
@@ -30,6 +32,7 @@ import (
 	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/llm"
+	"github.com/stewardhq/steward/internal/llm/register"
 	"github.com/stewardhq/steward/internal/llm/rules"
 	"github.com/stewardhq/steward/internal/policy"
 	"github.com/stewardhq/steward/internal/privacy"
@@ -40,6 +43,7 @@ import (
 	"github.com/stewardhq/steward/internal/signin"
 	"github.com/stewardhq/steward/internal/store"
 	"github.com/stewardhq/steward/internal/store/forgetting"
+	registered "github.com/stewardhq/steward/internal/store/register"
 	"github.com/stewardhq/steward/internal/store/storetest/postgres"
 )
 
@@ -185,6 +189,9 @@ func openOn(t *testing.T, on *postgres.Server) *house {
 		Walk:   data.WalkSealed, Objects: func(context.Context, steward.WorkspaceID) (int, error) { return 0, nil }, Log: log, Now: now,
 	}
 	door.Closed = h.server.Closer.Closed
+	h.server.Providers = providers.Desk{Door: door, Book: &register.Book{
+		Store: registered.Rows{DB: data.Rows()}, Check: func(string, string) error { return nil }, Admins: h.server.Directory.Administrators, Now: now,
+	}}
 	h.server.SignIns = &signin.Flow{Store: store.SignIns{DB: data}, Door: door, Directory: h.server.Directory, App: app, Now: now, Rand: rand.Reader}
 	server := httptest.NewUnstartedServer(h.server.Handler())
 	server.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
