@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/stewardhq/steward"
 	"github.com/stewardhq/steward/internal/agent"
 	"github.com/stewardhq/steward/internal/api"
