@@ -24,25 +24,11 @@ func TestScriptsOnPostgres(t *testing.T) {
 }
 
 func scriptsOn(t *testing.T, server *postgres.Server, dir string) {
-	data, keys := server.Database(t), server.Database(t)
-	address, err := url.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := sql.Open("pgx", server.URL(postgres.Superuser, strings.TrimPrefix(address.Path, "/")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	var disk string
-	if err := db.QueryRow(`SHOW data_directory`).Scan(&disk); err != nil {
-		t.Fatal(err)
-	}
-	t.Run("scripts", func(t *testing.T) { // which end before the databases go
+	t.Run("scripts", func(inner *testing.T) { // which end before the databases go
 		p := scripts(dir)
 		p.Cmds["sql"] = func(ts *testscript.TestScript, neg bool, args []string) {
 			need(ts, !neg && len(args) == 1, "sql STATEMENT")
-			done, err := db.ExecContext(context.Background(), args[0])
+			done, err := ts.Value("db").(*sql.DB).ExecContext(context.Background(), args[0])
 			ts.Check(err)
 			changed, err := done.RowsAffected()
 			ts.Check(err)
@@ -51,9 +37,24 @@ func scriptsOn(t *testing.T, server *postgres.Server, dir string) {
 		p.Condition = only(true)
 		setup := p.Setup
 		p.Setup = func(e *testscript.Env) error {
+			data, keys := server.Database(t), server.Database(t)
+			address, err := url.Parse(data)
+			if err != nil {
+				return err
+			}
+			db, err := sql.Open("pgx", server.URL(postgres.Superuser, strings.TrimPrefix(address.Path, "/")))
+			if err != nil {
+				return err
+			}
+			e.Defer(func() { _ = db.Close() })
+			e.Values["db"] = db
+			var disk string
+			if err := db.QueryRow(`SHOW data_directory`).Scan(&disk); err != nil {
+				return err
+			}
 			e.Vars = append(e.Vars, "STEWARD_STORE="+data, "STEWARD_KEYRING_STORE="+keys, "SPARE="+server.Database(t), "STORE="+data, "KEYS="+keys, "DISK="+disk)
 			return setup(e)
 		}
-		testscript.Run(t, p)
+		testscript.Run(inner, p)
 	})
 }
