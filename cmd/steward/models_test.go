@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,9 +50,10 @@ func TestAskAProvider(t *testing.T) {
 			Arrangement: &llm.Arrangement{ID: "ZDR-1", Scope: "keeps nothing", From: from, To: to, EvidenceSHA256: strings.Repeat("0a", 32), Regions: []string{"eu"}},
 		}, nil)
 	}
+	second := w.join(w.box.Users()[0], "admin") // so that it takes another to agree
 	approve := func() {
 		t.Helper()
-		w.must(w.admin, "POST", "/api/v1/providers/anthropic/"+string(rune('0'+version))+"/approve", nil, nil)
+		w.must(second, "POST", "/api/v1/providers/anthropic/"+strconv.Itoa(version)+"/approve", nil, nil)
 	}
 	year := 365 * 24 * time.Hour
 

@@ -33,14 +33,22 @@ func (d Desk) List(ctx context.Context, caller identity.Caller) ([]Entry, error)
 	return append([]Entry{}, all...), err
 }
 
-// Register proposes a provider.
+// Register proposes a provider. In a workspace with a single administrator there is nobody else to agree, so it is approved
+// as well; that is a step of its own on record, which says so.
 func (d Desk) Register(ctx context.Context, caller identity.Caller, p llm.Provider) (e Entry, err error) {
 	if err := d.Book.Validate(p); err != nil { // what makes no sense doesn't go on record
 		return e, err
 	}
-	return d.govern(ctx, caller, []string{"register", p.Name}, p, func(ctx context.Context) (Entry, error) {
+	e, err = d.govern(ctx, caller, []string{"register", p.Name}, p, func(ctx context.Context) (Entry, error) {
 		return d.Book.Register(ctx, caller.Workspace(), caller.Member(), p)
 	})
+	if err != nil {
+		return e, err
+	}
+	if admins, err := d.Book.Admins(ctx, caller.Workspace()); err != nil || admins != 1 {
+		return e, err
+	}
+	return d.Approve(ctx, caller, p.Name, e.Version)
 }
 
 // Approve lets a version be used. Where its own registrar approves it, as the only administrator, the record says so.
