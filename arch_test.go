@@ -58,6 +58,7 @@ var house = []room{
 	{"internal/llm/rules", "llm", "one model"},
 	{"internal/llm/anthropic", "llm", "another one, Claude"},
 	{"internal/llm/register", "llm", "which providers may a workspace use, and who agreed?"},
+	{"internal/messages", "", "what does a streamed answer of a model say, with values for tokens?"},
 	{"internal/llm/standin", "", "what a provider of Claude might say; in tests and measurements only"},
 
 	// An org to try all of it against. It shares the grammar with us and nothing else.
