@@ -64,9 +64,9 @@ type watchedModels struct {
 	*onlooker
 }
 
-func (m watchedModels) Model(ctx context.Context, ws steward.WorkspaceID, provider, model string) (llm.Model, error) {
-	found, err := m.Models.Model(ctx, ws, provider, model)
-	return watchedModel{found, m.onlooker}, err
+func (m watchedModels) Model(ctx context.Context, ws steward.WorkspaceID, provider, model string) (llm.Model, llm.Terms, error) {
+	found, terms, err := m.Models.Model(ctx, ws, provider, model)
+	return watchedModel{found, m.onlooker}, terms, err
 }
 
 // watchedDoor sees what the agent is handed, and what it hands on.

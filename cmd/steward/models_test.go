@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/stewardhq/steward/cmd/steward/models"
 	"github.com/stewardhq/steward/internal/api/wire"
+	"github.com/stewardhq/steward/internal/ledger"
 	"github.com/stewardhq/steward/internal/llm"
 	"github.com/stewardhq/steward/internal/llm/anthropic"
 	"github.com/stewardhq/steward/internal/llm/register"
@@ -78,6 +82,26 @@ func TestAskAProvider(t *testing.T) {
 	}
 	if len(seen) == 0 || !strings.Contains(string(seen[0].Body), `\u003cPERSON_`) {
 		t.Errorf("%d requests, without a token in the first", len(seen))
+	}
+
+	// The record says where it went, under what, and of which bytes.
+	book, ws := w.house.server.Ledger, w.workspace()
+	var receipts []string
+	if err := book.Read(context.Background(), ws, ledger.Query{}, func(h ledger.Header) error {
+		if h.System != "model" || h.Tool != "anthropic/"+anthropic.DefaultModel || len(h.Parts) == 0 {
+			return nil
+		}
+		part, err := book.Part(context.Background(), ws, h.Seq, 0)
+		receipts = append(receipts, string(part))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(seen[0].Body)
+	for i, want := range []string{hex.EncodeToString(digest[:]), `"request_id":"req_1"`} { // of the intent, and of the outcome
+		if len(receipts) != 2*len(seen) || !strings.Contains(receipts[i], want) || !strings.Contains(receipts[i], `"endpoint":"`+server.URL+`","region":"eu","arrangement":"ZDR-1"`) {
+			t.Errorf("receipt %d of %d lacks %s: %s", i, len(receipts), want, receipts)
+		}
 	}
 
 	sent := len(seen)

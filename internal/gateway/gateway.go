@@ -44,7 +44,7 @@ type Gateway struct {
 type Models interface {
 	// Model gives a provider's model if a workspace may use it now, by what its administrators registered. Kind
 	// Denied where it may not; then nothing was sent.
-	Model(ctx context.Context, ws steward.WorkspaceID, provider, model string) (llm.Model, error)
+	Model(ctx context.Context, ws steward.WorkspaceID, provider, model string) (llm.Model, llm.Terms, error)
 }
 
 // Call is one use of a tool or of a model, in tokens.

@@ -24,11 +24,12 @@ type modelTarget struct {
 	caller identity.Caller
 	call   Call
 	model  llm.Model
+	terms  llm.Terms
 	bytes  []byte // exactly what is sent
 }
 
 func (g *Gateway) modelTarget(ctx context.Context, caller identity.Caller, call Call) (*modelTarget, error) {
-	model, err := g.Models.Model(ctx, caller.Workspace(), call.Tool, call.Model.Model)
+	model, terms, err := g.Models.Model(ctx, caller.Workspace(), call.Tool, call.Model.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +37,7 @@ func (g *Gateway) modelTarget(ctx context.Context, caller identity.Caller, call 
 	if err != nil {
 		return nil, fmt.Errorf("gateway: model request: %w", err)
 	}
-	return &modelTarget{g: g, caller: caller, call: call, model: model, bytes: raw}, nil
+	return &modelTarget{g: g, caller: caller, call: call, model: model, terms: terms, bytes: raw}, nil
 }
 
 func (m *modelTarget) asks() (policy.Request, error) {
@@ -49,25 +50,32 @@ func (m *modelTarget) asks() (policy.Request, error) {
 // modelReceipt is the sealed part of a model call's entries: what was sent and what came back, without
 // its words.
 type modelReceipt struct {
-	Model      string   `json:"model"`
-	Bytes      int      `json:"bytes"`
-	SHA256     string   `json:"sha256"` // of the exact bytes
-	StopReason string   `json:"stop_reason,omitempty"`
-	Tools      []string `json:"tools,omitempty"` // that it asked for
-	Input      int      `json:"input_tokens,omitempty"`
-	Output     int      `json:"output_tokens,omitempty"`
+	Model       string   `json:"model"`
+	Endpoint    string   `json:"endpoint,omitempty"` // where it went; nowhere for a model of this process
+	Region      string   `json:"region,omitempty"`
+	Arrangement string   `json:"arrangement,omitempty"`
+	RequestID   string   `json:"request_id,omitempty"` // the provider's
+	Retries     int      `json:"retries,omitempty"`
+	Bytes       int      `json:"bytes"`
+	SHA256      string   `json:"sha256"` // of the exact bytes
+	StopReason  string   `json:"stop_reason,omitempty"`
+	Tools       []string `json:"tools,omitempty"` // that it asked for
+	Input       int      `json:"input_tokens,omitempty"`
+	Output      int      `json:"output_tokens,omitempty"`
 }
 
 func (m *modelTarget) intent(context.Context) (ledger.Entry, []ledger.Part, error) {
 	e := m.g.entry(m.caller, m.call.Run)
 	e.Kind, e.System, e.Tool = ledger.CallIntent, "model", m.call.Tool+"/"+m.call.Model.Model
-	part, err := m.g.part(receipt(m.call.Model.Model, m.bytes))
+	part, err := m.g.part(m.receipt(m.call.Model.Model, m.bytes))
 	return e, []ledger.Part{part}, err
 }
 
-func receipt(model string, raw []byte) modelReceipt {
+func (m *modelTarget) receipt(model string, raw []byte) modelReceipt {
 	sum := sha256.Sum256(raw)
-	return modelReceipt{Model: model, Bytes: len(raw), SHA256: hex.EncodeToString(sum[:])}
+	return modelReceipt{
+		Model: model, Endpoint: m.terms.Endpoint, Region: m.terms.Region, Arrangement: m.terms.Arrangement, Bytes: len(raw), SHA256: hex.EncodeToString(sum[:]),
+	}
 }
 
 func (m *modelTarget) act(ctx context.Context) (Result, done, error) {
@@ -86,7 +94,8 @@ func (m *modelTarget) act(ctx context.Context) (Result, done, error) {
 	if err != nil {
 		return Result{}, m.g.done(outcomeBody{}, 0, err), err
 	}
-	r := receipt(answer.Model, raw)
+	r := m.receipt(answer.Model, raw)
+	r.RequestID, r.Retries = answer.RequestID, answer.Retries
 	r.StopReason, r.Input, r.Output = answer.StopReason, answer.Usage.InputTokens, answer.Usage.OutputTokens
 	for _, block := range answer.Content {
 		if _, _, unknown := m.g.tool(block.Name); unknown == nil {

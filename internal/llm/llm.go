@@ -79,6 +79,9 @@ type Response struct {
 	Content    []Block `json:"content"`
 	StopReason string  `json:"stop_reason"`
 	Usage      Usage   `json:"usage"`
+
+	RequestID string `json:"-"` // the provider's own id for the request, "" where it gives none
+	Retries   int    `json:"-"` // attempts before the one that was answered
 }
 
 // Model answers one turn.

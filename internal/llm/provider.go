@@ -36,6 +36,13 @@ type Arrangement struct {
 	Covers         []string  `json:"covers,omitempty"` // features beyond text and tools: "images", "documents", "beta:" and a value of the anthropic-beta header
 }
 
+// Terms are where a model is asked and under what.
+type Terms struct {
+	Endpoint    string // "" for one inside this process
+	Region      string
+	Arrangement string // the contract's own number
+}
+
 // Register lists the providers of an installation. The zero Register allows none.
 type Register struct {
 	Providers []Provider

@@ -11,13 +11,13 @@ import (
 type Shelf map[string]Model
 
 // Model gives a model that is here. Kind Denied for any other.
-func (s Shelf) Model(_ context.Context, _ steward.WorkspaceID, provider, model string) (Model, error) {
+func (s Shelf) Model(_ context.Context, _ steward.WorkspaceID, provider, model string) (Model, Terms, error) {
 	if err := Local().Allow(provider, model, "", time.Time{}); err != nil {
-		return nil, err
+		return nil, Terms{}, err
 	}
 	m, ok := s[provider]
 	if !ok {
-		return nil, steward.Errorf(steward.Denied, "no model provider %q is set up here", provider)
+		return nil, Terms{}, steward.Errorf(steward.Denied, "no model provider %q is set up here", provider)
 	}
-	return m, nil
+	return m, Terms{}, nil
 }

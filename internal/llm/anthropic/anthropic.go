@@ -297,5 +297,6 @@ func (p *Provider) Generate(ctx context.Context, r llm.Request) (answer llm.Resp
 	if answer.Model != r.Model {
 		return llm.Response{}, steward.Errorf(steward.Upstream, "another model of %s answered than the one that was asked; nothing of it is used", p.Name)
 	}
+	answer.RequestID, answer.Retries = arrival.RequestID, arrival.Retries
 	return answer, nil
 }

@@ -41,7 +41,7 @@ type opened struct {
 }
 
 // Model gives a provider's model if a workspace may use it now. Kind Denied where it may not; then nothing was sent.
-func (s *Shelf) Model(ctx context.Context, ws steward.WorkspaceID, provider, model string) (llm.Model, error) {
+func (s *Shelf) Model(ctx context.Context, ws steward.WorkspaceID, provider, model string) (llm.Model, llm.Terms, error) {
 	if _, built := s.Built[provider]; built {
 		return s.Built.Model(ctx, ws, provider, model)
 	}
@@ -49,20 +49,21 @@ func (s *Shelf) Model(ctx context.Context, ws steward.WorkspaceID, provider, mod
 }
 
 // Relay is Model for passing requests on. What is built in relays none.
-func (s *Shelf) Relay(ctx context.Context, ws steward.WorkspaceID, provider, model string) (Connection, error) {
+func (s *Shelf) Relay(ctx context.Context, ws steward.WorkspaceID, provider, model string) (Connection, llm.Terms, error) {
 	allowed, err := s.Book.Allowed(ctx, ws)
 	if err != nil {
-		return nil, err
+		return nil, llm.Terms{}, err
 	}
 	if err := allowed.Allow(provider, model, s.Region, s.Book.Now()); err != nil {
-		return nil, err
+		return nil, llm.Terms{}, err
 	}
 	for _, p := range allowed.Providers {
 		if p.Name == provider && !p.Local {
-			return s.connection(ws, p)
+			c, err := s.connection(ws, p)
+			return c, llm.Terms{Endpoint: p.Endpoint, Region: s.Region, Arrangement: p.Arrangement.ID}, err
 		}
 	}
-	return nil, steward.Errorf(steward.Denied, "%q runs inside Steward and relays no requests; choose a registered provider", provider)
+	return nil, llm.Terms{}, steward.Errorf(steward.Denied, "%q runs inside Steward and relays no requests; choose a registered provider", provider)
 }
 
 func (s *Shelf) connection(ws steward.WorkspaceID, p llm.Provider) (Connection, error) {

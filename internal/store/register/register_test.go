@@ -183,9 +183,16 @@ func TestShelf(t *testing.T) {
 		}}
 		ask := func(in steward.WorkspaceID, provider, model string, kind steward.Kind) {
 			t.Helper()
-			m, err := s.Model(ctx, in, provider, model)
+			m, terms, err := s.Model(ctx, in, provider, model)
 			if err == nil && (m == nil || kind != 0) || err != nil && steward.KindOf(err) != kind {
 				t.Errorf("%s of %s in %s: %v, %v", model, provider, in, m, err)
+			}
+			var want llm.Terms
+			if err == nil && provider == "anthropic" {
+				want = llm.Terms{Endpoint: "https://api.anthropic.com", Region: "eu", Arrangement: "ZDR-2026-17"}
+			}
+			if err == nil && terms != want {
+				t.Errorf("%s of %s is asked under %+v", model, provider, terms)
 			}
 		}
 		ask(ws, llm.RulesProvider, llm.RulesModel, 0)
@@ -201,7 +208,7 @@ func TestShelf(t *testing.T) {
 		ask(ws, "anthropic", anthropic.DefaultModel, 0)
 		ask(ws, "anthropic", "claude-opus-5-5", steward.Denied)
 		ask(other, "anthropic", anthropic.DefaultModel, steward.Denied)
-		if _, err := s.Relay(ctx, ws, llm.RulesProvider, llm.RulesModel); steward.KindOf(err) != steward.Denied {
+		if _, _, err := s.Relay(ctx, ws, llm.RulesProvider, llm.RulesModel); steward.KindOf(err) != steward.Denied {
 			t.Errorf("the rules relay: %v", err)
 		}
 		if opened != 1 {
