@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -451,12 +450,9 @@ func (g *Gateway) Offer() []llm.Tool {
 	return offer
 }
 
-// providerName is the form that names have by which providers are registered.
-var providerName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
-
 func (c Call) names(g *Gateway) (system, tool string) {
 	if c.Model != nil {
-		if providerName.MatchString(c.Tool) {
+		if llm.IsProviderName(c.Tool) {
 			return "model", c.Tool
 		}
 		return "model", ""

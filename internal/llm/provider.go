@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -76,7 +77,7 @@ func (r Register) Allow(provider, model, region string, now time.Time) error {
 	switch {
 	case a == nil:
 		return steward.Errorf(steward.Denied, "%s may not be used without an arrangement; register the contract that covers it", p.Name)
-	case a.ID == "" || a.Scope == "" || !isSHA256(a.EvidenceSHA256):
+	case a.ID == "" || a.Scope == "" || !IsEvidence(a.EvidenceSHA256):
 		return steward.Errorf(steward.Denied, "the arrangement with %s is incomplete; register its number, its scope and the SHA-256 of the document", p.Name)
 	case !slices.Contains(p.Regions, region):
 		return steward.Errorf(steward.Denied, "%s doesn't process in region %q; choose one of: %s", p.Name, region, strings.Join(p.Regions, ", "))
@@ -90,6 +91,13 @@ func (r Register) Allow(provider, model, region string, now time.Time) error {
 	return nil
 }
 
-func isSHA256(s string) bool {
+// IsEvidence says whether a text has the form of an arrangement's EvidenceSHA256.
+func IsEvidence(s string) bool {
 	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
 }
+
+// providerName is a code, since it stands in headers of the ledger: 1 to 32 small letters, digits and dashes.
+var providerName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+
+// IsProviderName says whether a text can be a provider's name.
+func IsProviderName(s string) bool { return providerName.MatchString(s) }

@@ -57,17 +57,13 @@ type Book struct {
 	Now    func() time.Time
 }
 
-var (
-	name   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
-	code   = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,64}$`)
-	sha256 = regexp.MustCompile(`^[0-9a-f]{64}$`)
-)
+var code = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,64}$`)
 
 // Validate says what is wrong with a provider, before anything of it goes on record.
 func (b *Book) Validate(p llm.Provider) error {
 	at, err := url.Parse(p.Endpoint)
 	switch a := p.Arrangement; {
-	case !name.MatchString(p.Name) || p.Name == llm.RulesProvider:
+	case !llm.IsProviderName(p.Name) || p.Name == llm.RulesProvider:
 		return steward.Errorf(steward.Invalid, "a provider's name has at most 32 small letters, digits and dashes, and isn't %q", llm.RulesProvider)
 	case p.Local:
 		return steward.Errorf(steward.Invalid, "a provider that is registered isn't local")
@@ -81,7 +77,7 @@ func (b *Book) Validate(p llm.Provider) error {
 		return steward.Errorf(steward.Invalid, "the arrangement's number has 1 to 64 letters, digits, dots, dashes and slashes")
 	case a.Scope == "" || len(a.Scope) > 500:
 		return steward.Errorf(steward.Invalid, "the arrangement's scope is a sentence of at most 500 bytes")
-	case !sha256.MatchString(a.EvidenceSHA256):
+	case !llm.IsEvidence(a.EvidenceSHA256):
 		return steward.Errorf(steward.Invalid, "the evidence is the SHA-256 of the document on file, in 64 hexadecimal digits")
 	case !a.To.After(a.From):
 		return steward.Errorf(steward.Invalid, "the arrangement ends after it begins; give both days")
