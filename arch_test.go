@@ -102,7 +102,7 @@ var house = []room{
 	{"cmd/steward/serve", "", "how does a handler get an address, and how does it end well?"},
 	{"cmd/steward/rekey", "ledger", "how does the whole keyring get new keys, on record and once?"},
 	{"cmd/steward/member", "api/wire retention retention/custody ledger/tlog cmd/steward/client cmd/steward/command cmd/steward/file cmd/steward/show cmd/steward/terminal", "what a member has it do"},
-	{"cmd/steward/models", "llm llm/anthropic llm/register", "how is a model reached that a workspace may use?"},
+	{"cmd/steward/models", "config llm llm/anthropic llm/register", "how is a model reached that a workspace may use?"},
 	{"cmd/steward/provider", "llm llm/register cmd/steward/client cmd/steward/command cmd/steward/terminal", "how does an administrator register providers of models?"},
 	{"cmd/steward/demo", "api/wire egress ledger ledger/verify llm cmd/steward/client cmd/steward/show cmd/steward/terminal", "a story told through the client"},
 	{"cmd/steward", "*", "the wiring"},

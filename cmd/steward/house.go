@@ -34,7 +34,6 @@ import (
 	"github.com/stewardhq/steward/internal/ledger/tlog"
 	"github.com/stewardhq/steward/internal/ledger/witness"
 	"github.com/stewardhq/steward/internal/llm"
-	"github.com/stewardhq/steward/internal/llm/anthropic"
 	"github.com/stewardhq/steward/internal/llm/register"
 	"github.com/stewardhq/steward/internal/llm/rules"
 	"github.com/stewardhq/steward/internal/policy"
@@ -129,9 +128,9 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 	if err != nil {
 		return nil, err
 	}
-	agreed := &register.Book{Store: registered.Rows{DB: data.Rows()}, Check: registrable, Admins: directory.Administrators, Now: o.Now}
+	agreed := &register.Book{Store: registered.Rows{DB: data.Rows()}, Check: models.Check, Admins: directory.Administrators, Now: o.Now}
 	operator := &models.Operator{Endpoint: o.AnthropicEndpoint, Client: h.connect, Now: o.Now, Jitter: jitter(o.Rand)}
-	if operator.Key, err = o.anthropicKey(); err != nil {
+	if operator.Key, err = models.Key(o.AnthropicKeyFile); err != nil {
 		return nil, err
 	}
 	provider, model, err := operator.Choose(cmp.Or(o.Model, llm.RulesProvider), o.Region)
@@ -182,23 +181,6 @@ func openHouse(ctx context.Context, o storeOptions) (_ *house, err error) {
 		Schedule: &schedule, Custody: custody, Closer: closer, Directory: directory, Gateway: door, Agent: h.agent, Ledger: book, Eraser: eraser, Examples: examples(), Now: o.Now, Rand: o.Rand, Log: o.Log, Tlog: log,
 	}
 	return h, nil
-}
-
-// anthropicKey reads the key for Anthropic's API, "" where no file is named.
-func (o storeOptions) anthropicKey() (string, error) {
-	if o.AnthropicKeyFile == "" {
-		return "", nil
-	}
-	file, err := config.Secret(o.AnthropicKeyFile)
-	return strings.TrimSpace(string(file)), err
-}
-
-// registrable refuses models of providers that Steward doesn't speak to, and aliases of others.
-func registrable(kind, model string) error {
-	if kind != "anthropic" {
-		return steward.Errorf(steward.Invalid, "Steward speaks to no provider of kind %q; choose anthropic", kind)
-	}
-	return anthropic.CheckModel(model)
 }
 
 // workspaces lists all of them.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stewardhq/steward"
+	"github.com/stewardhq/steward/internal/config"
 	"github.com/stewardhq/steward/internal/llm"
 	"github.com/stewardhq/steward/internal/llm/anthropic"
 	"github.com/stewardhq/steward/internal/llm/register"
@@ -20,6 +21,23 @@ type Operator struct {
 	Client   func(ws steward.WorkspaceID, endpoint string) (*http.Client, error)
 	Now      func() time.Time
 	Jitter   func() float64
+}
+
+// Key reads the key from a file that its owner alone may read; "" where none is named.
+func Key(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	key, err := config.Secret(file)
+	return strings.TrimSpace(string(key)), err
+}
+
+// Check refuses models of providers that Steward doesn't speak to, and aliases of others, for register.Book.
+func Check(kind, model string) error {
+	if kind != "anthropic" {
+		return steward.Errorf(steward.Invalid, "Steward speaks to no provider of kind %q; choose anthropic", kind)
+	}
+	return anthropic.CheckModel(model)
 }
 
 // Open connects to a provider that a workspace registered, for register.Shelf.
