@@ -61,6 +61,17 @@ func takeID(record map[string]any) string {
 	return ""
 }
 
+// take takes a field out of a record, letters' case aside, and gives its text; "" for what is none.
+func take(record map[string]any, field string) (text string) {
+	for name, value := range record {
+		if strings.EqualFold(name, field) {
+			text, _ = value.(string)
+			delete(record, name)
+		}
+	}
+	return text
+}
+
 // each writes n records, and tells what became of each. With allOrNone a single refusal undoes all.
 // Source: "sObject Collections" of the REST API Developer Guide.
 func each(w http.ResponseWriter, c *call, n int, allOrNone bool, write func(c *call, i int) (outcome, error)) error {
@@ -133,13 +144,8 @@ func (s *Server) upsertMany(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	return each(w, c, len(in.Records), in.AllOrNone, func(c *call, i int) (outcome, error) {
-		key, match := c.PathValue("field"), ""
-		for name, value := range in.Records[i] {
-			if strings.EqualFold(name, key) {
-				match, _ = value.(string)
-				delete(in.Records[i], name)
-			}
-		}
+		key := c.PathValue("field")
+		match := take(in.Records[i], key)
 		if match == "" && !strings.EqualFold(key, "Id") {
 			return outcome{}, refusal(http.StatusBadRequest, "MISSING_ARGUMENT", key+" not specified")
 		}

@@ -73,11 +73,7 @@ func (c *call) upsert(object, field, value string, values map[string]any) (id st
 		return id, false, c.engine.Update(c.user, object, id, values)
 	}
 	if key.Type != org.ID {
-		for name := range values {
-			if strings.EqualFold(name, key.Name) {
-				delete(values, name)
-			}
-		}
+		take(values, key.Name)
 		values[key.Name] = value
 	}
 	id, err = c.engine.Create(c.user, object, values)
